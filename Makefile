@@ -1,0 +1,72 @@
+# ciyuan: the ways in. `make` or `make help` lists them; each does first what it needs.
+# Needs: CPython 3.11 or newer with venv, and make. Everything else is installed into .venv from requirements.lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+WARM  := $(VENV)/.kernels
+RUN   ?= runs/month
+DATA  ?= ../shared/data
+ONLY  ?=
+TESTS ?= tests
+JOBS  ?= 2
+
+.PHONY: help setup run test check bench soak browser lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(WARM) ## make .venv from requirements.lock (a second time: nothing to do)
+
+$(READY): requirements.lock pyproject.toml
+	@bash scripts/make_venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# A cached kernel does not see that a module it took constants or helpers from has changed: its cache goes with any of them.
+$(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/ciyuan/gateway/*.py)
+	@find src -name '*.nbi' -delete -o -name '*.nbc' -delete
+	$(BIN)/python -m ciyuan.services.warm
+	touch $@
+
+run: setup ## play the month into runs/month (RUN=folder, DATA=folder of real power prices and usage)
+	@extra=()
+	power=$(DATA)/grid/prices_hourly_native_2023.csv
+	sample=$(DATA)/usage/azure_2023_conv.csv.gz
+	if [ -f "$$power" ]; then extra+=(--power "$$power"); else echo "no $$power: power prices from the catalogue"; fi
+	if [ -f "$$sample" ]; then extra+=(--sample "$$sample"); else echo "no $$sample: traffic shaped by the catalogue"; fi
+	$(BIN)/ciyuan run --out $(RUN) --replace "$${extra[@]}"
+	echo "report: $(RUN)/report.html"
+
+test: setup browser ## run all tests (TESTS=path for a part, JOBS=n processes)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+
+check: setup ## lint, format, types, floors and form
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_form.py tests/test_purity.py tests/test_house.py tests/test_benchmarks.py
+
+bench: setup ## print the benchmarks and write benchmarks/out/results.json (ONLY=ledger for one)
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+soak: setup ## kill a running month at random moments, resume and verify each time (slow)
+	@$(BIN)/python -m pytest -q -m soak $(TESTS)
+
+browser: ## see that a Chromium is there for the tests that open the report
+	@bash scripts/need_chromium
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv on the path)
+	@bash scripts/make_lock
+
+clean: ## remove .venv, caches, runs and benchmark results
+	@rm -rf $(VENV) runs build dist benchmarks/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

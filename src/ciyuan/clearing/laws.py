@@ -1,0 +1,57 @@
+"""What must always hold in the clearing house, worked out anew from positions and ledger, not from what was kept."""
+
+from collections.abc import Mapping
+
+from ciyuan.basics.errors import InvariantBroken
+from ciyuan.clearing.books import Books
+from ciyuan.clearing.margin import worst_lots
+from ciyuan.clearing.positions import Member
+
+
+def check_books(books: Books, holds: Mapping[tuple[int, int], int]) -> None:
+    """Raise InvariantBroken with the law's name if a law does not hold. `holds` are those of open spot orders."""
+    for market in books.markets.values():
+        lots = sum(held.lots for held in market.positions)
+        basis = sum(held.basis for held in market.positions)
+        _require(
+            lots == 0 and basis == 0,
+            "long and short lots are equal",
+            f"{market.contract.code}: {lots}, {basis}",
+        )
+    for member in books.members.values():
+        charged = sum(_charge(member).values())
+        required = member.requirement_micro
+        _require(
+            required == charged >= 0,
+            "a requirement is the sum of its charges",
+            f"{member.number}: {required}, {charged}",
+        )
+    _check_ledger(books, holds)
+
+
+def _charge(member: Member) -> dict[int, int]:
+    return {
+        number: worst_lots(held.lots, held.buys, held.sells) * held.market.margin_lot_micro
+        + (held.buys + held.sells) * held.market.fee_lot_micro
+        for number, held in member.positions.items()
+    }
+
+
+def _check_ledger(books: Books, holds: Mapping[tuple[int, int], int]) -> None:
+    ledger, house = books.teller.ledger, books.terms.house
+    passing = (house.variation, house.spot_money, *books.spot_receipts.values())
+    for account in passing:
+        left = ledger.posted(account)
+        _require(left == 0, "what passes through the house passes on", f"account {account}: {left}")
+    held = sum(ledger.account(account).credits_pending for account in passing)
+    _require(
+        bool(holds) == bool(held), "holds are those of open spot orders", f"{len(holds)} orders, {held} held"
+    )
+    owed = sum(member.owed_micro for member in books.members.values())
+    missing = max(0, -ledger.posted(house.receivables))
+    _require(owed >= missing, "what is missing is owed", f"owed {owed}, missing {missing}")
+
+
+def _require(holds: bool, law: str, detail: str) -> None:
+    if not holds:
+        raise InvariantBroken(law, detail)

@@ -1,0 +1,148 @@
+"""What the factory hears and says: chips, tiers, serving points, sites; rates and costs.
+
+Everything here is physics or an estimate, so it is a float and its name carries its unit. What is owed starts further
+up, where a cost becomes a price (`basics.money.micro_half_up` is that bridge). A *standard token* is the grade's
+(rulebook §1.3).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from ciyuan.basics.errors import Malformed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Figures = float | NDArray[np.float64]
+
+
+class Provenance(StrEnum):
+    """How a serving point came to be known."""
+
+    MEASURED = "measured"
+    """One run on real chips."""
+    CALIBRATED = "calibrated"
+    """Computed between measured runs of the same chip, model, precision and tier."""
+    EXTRAPOLATED = "extrapolated"
+    """Computed beyond what was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An accelerator. `it_kw` is one GPU's IT power with its share of host and network at full load, before the
+    site's PUE; `cost_usd_per_hour` is its cost of ownership, `rent_usd_per_hour` a market rent, per GPU-hour."""
+
+    code: str
+    name: str
+    year: int
+    tdp_w: float
+    memory_gb: float
+    it_kw: float
+    cost_usd_per_hour: float
+    rent_usd_per_hour: float
+    source: str
+    observed_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A tier of service (rulebook §1.2): the least output speed that each user gets, in tokens/s."""
+
+    name: str
+    tokens_per_s_per_user_min: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServingPoint:
+    """What one chip does for one model at one tier, in a steady state, on requests of one shape.
+
+    `input_tokens` and `output_tokens` are the request's; `output_tokens_per_s` is per GPU; the input that goes with
+    it is `input_tokens_per_s`. No input is read from a prompt cache. `gpus_per_replica` is the smallest number of
+    GPUs that serves. `tokens_per_s_per_user` and `ttft_ms` are what a user sees at the median. `it_watts_per_gpu` is
+    before PUE.
+    """
+
+    chip: str
+    model: str
+    precision: str
+    tier: str
+    input_tokens: float
+    output_tokens: float
+    output_tokens_per_s: float
+    tokens_per_s_per_user: float
+    ttft_ms: float
+    gpus_per_replica: int
+    it_watts_per_gpu: float
+    software: str
+    provenance: Provenance
+    source: str
+    observed_on: str
+
+    def __post_init__(self) -> None:
+        positive = ("input_tokens", "output_tokens", "output_tokens_per_s", "tokens_per_s_per_user", "ttft_ms",
+                    "gpus_per_replica", "it_watts_per_gpu")  # fmt: skip
+        for name in positive:
+            value = getattr(self, name)
+            if not (value > 0 and isfinite(value)):
+                raise Malformed(f"serving point {self.chip} {self.model} {self.tier}, {name}", found=value,
+                                expected="a finite number above 0", remedy="Mend the entry of the table.")  # fmt: skip
+
+    @property
+    def input_tokens_per_s(self) -> float:
+        """Input tokens per second and GPU that go with the output."""
+        return self.output_tokens_per_s * self.input_tokens / self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A token factory: where it draws power, what stands there, whose it is.
+
+    `power_mw_max` is the facility's connection, PUE included. `zone` is the power price zone, `owner` the
+    participant's name.
+    """
+
+    name: str
+    title: str
+    owner: str
+    zone: str
+    chip: str
+    precision: str
+    tier: str
+    power_mw_max: float
+    pue: float
+    capital_usd_per_gpu_hour: float
+
+    def __post_init__(self) -> None:
+        for name, least in (("power_mw_max", 0.0), ("pue", 1.0), ("capital_usd_per_gpu_hour", 0.0)):
+            value = getattr(self, name)
+            if not (value >= least and isfinite(value)):
+                raise Malformed(f"site {self.name}, {name}", found=value, expected=f"a finite number of at least {least}",
+                                remedy="Mend the site's entry.")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRates:
+    """Tokens per second of a number of GPUs at full load: of the input leg, of the output leg, and of both in standard tokens."""
+
+    input: float
+    output: float
+    standard: float
+
+
+@dataclass(frozen=True, slots=True)
+class CostPerMTok:
+    """USD per million standard tokens, each a float or an array of the shape of the power prices that were given.
+
+    `total` = `energy` + `capital`. `input`, `cached` and `output` are USD per million tokens of that leg, when the
+    total is shared among the legs by the grade's conversion vector.
+    """
+
+    energy: "Figures"
+    capital: float
+    total: "Figures"
+    input: "Figures"
+    cached: "Figures"
+    output: "Figures"

@@ -1,0 +1,119 @@
+"""The meter: what was held, delivered and charged, each exactly once.
+
+A prepaid balance can only be kept from going below zero if the worst case is set aside before the first token is
+delivered, and if what is set aside and what is charged are one record with the money itself. So a request lives
+through two commands: HOLD asks the ledger to hold the most it can cost, and is refused if the customer has not got
+it; DELIVER charges what it did cost and frees the rest in the same row of the ledger. What is never delivered is
+voided, or ends by itself at its time.
+
+A request's states, and what each command does in them ("repeat" and the refusals change nothing):
+
+| state | HOLD | DELIVER | VOID | its time comes |
+|---|---|---|---|---|
+| none | HELD | REQUEST_UNKNOWN | REQUEST_UNKNOWN | |
+| HELD | repeat | SETTLED | VOIDED | EXPIRED |
+| SETTLED | repeat | repeat | HOLD_SETTLED | |
+| VOIDED | repeat | HOLD_VOIDED | repeat | |
+| EXPIRED | repeat | HOLD_EXPIRED | HOLD_EXPIRED | |
+
+Invariants:
+- The price list of a request is the one in force when it was held; it is never chosen again.
+- For each customer, micro-units charged x 10**6 + carry = the exact cost in pico-units of all that was delivered to
+it.
+- A charge is never more than its hold, so the ledger never refuses one for want of money.
+- A request that is HELD here is a pending hold in the ledger, key 4 x request, unless someone else ended it there; it
+  has no posting. One that is SETTLED has one posting, key 4 x request + 1, of exactly its charge.
+- The state is a function of the rows applied and of what the ledger answered: no clock, no chance.
+
+The rules are in docs/spec/meter.md; the plain twin is `plain.PlainMeter`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ciyuan.basics.rows import ROW_WORDS, TIME
+from ciyuan.basics.state import state_hash
+from ciyuan.gateway.book import CLOCK, HEAP_SIZE, LIST_COUNT, PARTY_COUNT, REQUEST_COUNT
+from ciyuan.gateway.edge import checked_batch, checked_parts
+from ciyuan.gateway.growth import book_of, empty_book, grown, parts_of
+from ciyuan.gateway.kernel import meter_rows
+from ciyuan.ledger.machine import Ledger
+
+
+class Meter:
+    """The meter over a ledger that others may use too, with keys that are not 4 x request, + 1 or + 2."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._book = empty_book()
+        self._asked = np.zeros((1, ROW_WORDS), np.int64)
+
+    def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Apply an (n, 8) int64 batch of commands; returns the (m, 8) events. Raises Malformed for any other shape or
+        type.
+
+        Row by row: each sees what the rows before it did, here and in the ledger, whose transfers show what was
+        moved.
+        """
+        rows = checked_batch(rows)
+        if len(rows) == 0:
+            return np.empty((0, ROW_WORDS), np.int64)
+        if (
+            not rows.flags.writeable
+        ):  # the kernel is compiled for arrays that can be written to, and for no others
+            rows = rows.copy()
+        self._book = grown(self._book, rows)
+        self.ledger.reserve(len(rows))
+        answers = np.empty(
+            (self.ledger.events_room(len(rows), int(rows[:, TIME].max())), ROW_WORDS), np.int64
+        )
+        events = np.empty((2 * len(rows) + int(self._book.scalars[HEAP_SIZE]), ROW_WORDS), np.int64)
+        return events[: meter_rows(self._book, self.ledger.book, rows, events, self._asked, answers)]
+
+    # --- what can be asked: views that cannot be written to, and show the meter as it stands until the next command ---
+
+    @property
+    def clock_ns(self) -> int:
+        """Time of the latest row, in nanoseconds."""
+        return int(self._book.scalars[CLOCK])
+
+    @property
+    def parties(self) -> NDArray[np.int64]:
+        """(n, 8) by enrolment: role, number, account, carry in pico-units, micro-units charged, tokens in, cached, out."""
+        return self._view(self._book.parties, PARTY_COUNT)
+
+    @property
+    def price_lists(self) -> NDArray[np.int64]:
+        """(n, 8), list 1 first: supplier, grade, prices in, cached, out, valid_from_ns, batch hundredths, time of acceptance."""
+        return self._view(self._book.price_lists, LIST_COUNT)
+
+    @property
+    def requests(self) -> NDArray[np.int64]:
+        """(n, 8) by acceptance: key, parties, tokens in max, out max, timeout_ns, expires_ns, micro-units held, status word."""
+        return self._view(self._book.requests, REQUEST_COUNT)
+
+    @property
+    def deliveries(self) -> NDArray[np.int64]:
+        """(n, 4), one for each of `requests`: tokens in, cached, out, micro-units charged; zeros while not settled."""
+        return self._view(self._book.deliveries, REQUEST_COUNT)
+
+    def _view(self, table: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        view = table[: int(self._book.scalars[count]), :ROW_WORDS]
+        view.flags.writeable = False
+        return view
+
+    # --- snapshot ---
+
+    def snapshot(self) -> dict[str, NDArray[np.int64]]:
+        """The whole state as the matrices that `gateway.edge` describes; the ledger's is apart."""
+        return parts_of(self._book)
+
+    def restore(self, parts: Mapping[str, NDArray[np.int64]]) -> None:
+        """Take the state of a snapshot; the ledger is restored apart. Raises Malformed, changing nothing, if it is none."""
+        self._book = book_of(checked_parts(parts))
+
+    def state_hash(self) -> str:
+        """The fingerprint of the snapshot."""
+        return state_hash(self.snapshot())

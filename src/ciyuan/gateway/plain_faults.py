@@ -1,0 +1,252 @@
+"""What is wrong with a row, in plain Python.
+
+Each function yields *every* fault that it sees, in the order in which `MeterRefusal` declares them: the first is the
+answer, and a test that takes them all sees that the order is kept. What the ledger will say is not known here; its
+refusals are declared last.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ciyuan.basics.price import PriceList
+from ciyuan.basics.rows import INT64_MAX, KIND, TIME, Row, code_of, flags_of, reason_of
+from ciyuan.gateway.edge import NEVER_HELD
+from ciyuan.gateway.messages import (
+    ACCOUNT,
+    BATCH_HUNDREDTHS,
+    CUSTOMER_MAX,
+    GRADE_MAX,
+    KEY,
+    PARTIES,
+    PARTY,
+    PRICE_LISTS_MAX,
+    PRICE_MAX,
+    REQUEST_MAX,
+    ROLE,
+    SUPPLIER,
+    SUPPLIER_MAX,
+    TIMEOUT,
+    TOKENS_IN,
+    TOKENS_IN_MAX,
+    TOKENS_MAX,
+    TOKENS_OUT,
+    VALID_FROM,
+    MeterCommand,
+    MeterFlag,
+    MeterRefusal,
+    PartyRole,
+    RequestState,
+    customer_of,
+    grade_of,
+    supplier_of,
+)
+from ciyuan.gateway.plain_state import State
+from ciyuan.gateway.rating import worst_cost_pico
+from ciyuan.ledger.messages import AccountFlag, AccountView
+
+KIND_WORD_END = 1 << 40
+"""A kind word uses 40 bits; anything above makes the kind unknown."""
+UNUSED = {
+    MeterCommand.ENROL: (5, 6, 7),
+    MeterCommand.PRICES: (),
+    MeterCommand.HOLD: (7,),
+    MeterCommand.DELIVER: (7,),
+    MeterCommand.VOID: (3, 4, 5, 6, 7),
+    MeterCommand.TICK: (2, 3, 4, 5, 6, 7),
+}
+OF_A_REQUEST = (MeterCommand.HOLD, MeterCommand.DELIVER, MeterCommand.VOID)
+Faults = Iterator[MeterRefusal]
+
+
+class LedgerLike(Protocol):
+    """What the meter asks of a ledger; `PlainLedger` and `Ledger` both give it."""
+
+    @property
+    def clock_ns(self) -> int:
+        """Time of the latest row."""
+
+    @property
+    def account_count(self) -> int:
+        """Accounts opened, numbered from 1."""
+
+    def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Apply an (n, 8) batch; returns the (m, 8) events."""
+
+    def account(self, number: int) -> AccountView:
+        """An account as it stands."""
+
+
+def faults_of(state: State, ledger: LedgerLike, row: Row) -> Faults:
+    """Every fault of a row that can be seen before the ledger is asked, in the order of precedence."""
+    if row[TIME] < max(state.clock_ns, ledger.clock_ns):
+        yield MeterRefusal.TIME_BACKWARDS
+    code = code_of(row[KIND])
+    if not 0 <= row[KIND] < KIND_WORD_END or code not in UNUSED:
+        yield MeterRefusal.KIND_UNKNOWN
+        return
+    if flags_of(row[KIND]) & ~(MeterFlag.BATCH if code == MeterCommand.DELIVER else 0):
+        yield MeterRefusal.FLAG_NOT_ALLOWED
+    if reason_of(row[KIND]) > (100 if code == MeterCommand.PRICES else 0):
+        yield MeterRefusal.REASON_NOT_ALLOWED
+    if any(row[word] for word in UNUSED[MeterCommand(code)]):
+        yield MeterRefusal.UNUSED_WORD_NOT_ZERO
+    if code in OF_A_REQUEST and not 1 <= row[KEY] <= REQUEST_MAX:
+        yield MeterRefusal.REQUEST_OUT_OF_RANGE
+    if code == MeterCommand.ENROL:
+        yield from _of_enrol(state, ledger, row)
+    elif code == MeterCommand.PRICES:
+        yield from _of_prices(state, row)
+    elif code == MeterCommand.HOLD:
+        yield from _of_hold(state, ledger, row)
+    elif code == MeterCommand.DELIVER:
+        yield from _of_delivery(state, row)
+    elif code == MeterCommand.VOID:
+        yield from _of_void(state, row)
+
+
+def list_for(state: State, row: Row) -> PriceList | None:
+    """The list that rates a HOLD row."""
+    return state.list_in_force(supplier_of(row[PARTIES]), grade_of(row[PARTIES]), row[TIME])
+
+
+def batch_hundredths(row: Row) -> int:
+    """The batch price of a PRICES row in hundredths of its price."""
+    return reason_of(row[KIND]) or BATCH_HUNDREDTHS
+
+
+def _of_enrol(state: State, ledger: LedgerLike, row: Row) -> Faults:
+    number, account, role = row[PARTY], row[ACCOUNT], row[ROLE]
+    if role not in (PartyRole.CUSTOMER, PartyRole.SUPPLIER):
+        yield MeterRefusal.ROLE_UNKNOWN
+        return
+    if not 1 <= number <= (CUSTOMER_MAX if role == PartyRole.CUSTOMER else SUPPLIER_MAX):
+        yield MeterRefusal.PARTY_OUT_OF_RANGE
+    party = state.parties.get((role, number))
+    if party is not None:
+        if party.account != account:
+            yield MeterRefusal.EXISTS_WITH_DIFFERENT_ACCOUNT
+    elif not 1 <= account <= ledger.account_count:
+        yield MeterRefusal.ACCOUNT_UNKNOWN
+    elif role == PartyRole.CUSTOMER and not ledger.account(account).flags & AccountFlag.NO_OVERDRAFT:
+        yield MeterRefusal.ACCOUNT_MAY_BE_OVERDRAWN
+
+
+def _of_prices(state: State, row: Row) -> Faults:
+    supplier, grade, *prices = row[SUPPLIER:VALID_FROM]
+    if not (1 <= supplier <= SUPPLIER_MAX and 1 <= grade <= GRADE_MAX):
+        yield MeterRefusal.PARTY_OUT_OF_RANGE
+    if min(prices) < 0:
+        yield MeterRefusal.PRICE_NEGATIVE
+    if max(prices) > PRICE_MAX:
+        yield MeterRefusal.PRICE_OVER_LIMIT
+    known = state.list_from(supplier, grade, row[VALID_FROM])
+    if known is not None:
+        yield from _differences(
+            (prices[0], known.input, MeterRefusal.EXISTS_WITH_DIFFERENT_PRICE_IN),
+            (prices[1], known.cached, MeterRefusal.EXISTS_WITH_DIFFERENT_PRICE_CACHED),
+            (prices[2], known.output, MeterRefusal.EXISTS_WITH_DIFFERENT_PRICE_OUT),
+            (batch_hundredths(row), known.batch_hundredths, MeterRefusal.EXISTS_WITH_DIFFERENT_DISCOUNT),
+        )
+        return
+    if (PartyRole.SUPPLIER, supplier) not in state.parties:
+        yield MeterRefusal.SUPPLIER_UNKNOWN
+    last_hold_ns = state.books.get((supplier, grade), NEVER_HELD)
+    if last_hold_ns != NEVER_HELD and row[VALID_FROM] <= last_hold_ns:
+        yield MeterRefusal.PRICES_BACKDATED
+    if len(state.lists) >= PRICE_LISTS_MAX:
+        yield MeterRefusal.PRICE_LISTS_FULL
+
+
+def _of_hold(state: State, ledger: LedgerLike, row: Row) -> Faults:
+    tokens_in, tokens_out, timeout_ns = row[TOKENS_IN_MAX : TIMEOUT + 1]
+    if min(tokens_in, tokens_out) < 0:
+        yield MeterRefusal.TOKENS_NEGATIVE
+    if max(tokens_in, tokens_out) > TOKENS_MAX:
+        yield MeterRefusal.TOKENS_OVER_LIMIT
+    if timeout_ns < 0:
+        yield MeterRefusal.TIMEOUT_NEGATIVE
+    known = state.requests.get(row[KEY])
+    if known is not None:
+        yield from _differences(
+            (row[PARTIES], known.parties, MeterRefusal.EXISTS_WITH_DIFFERENT_PARTIES),
+            (tokens_in, known.tokens_in_max, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_IN),
+            (tokens_out, known.tokens_out_max, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_OUT),
+            (timeout_ns, known.timeout_ns, MeterRefusal.EXISTS_WITH_DIFFERENT_TIMEOUT),
+        )
+        return
+    yield from _of_parties(state, ledger, row)
+    if row[TIME] + timeout_ns > INT64_MAX:
+        yield MeterRefusal.TIMEOUT_OVERFLOW
+    prices = list_for(state, row)
+    if prices is not None and worst_cost_pico(prices, tokens_in, tokens_out) > INT64_MAX:
+        yield MeterRefusal.AMOUNT_OVERFLOW
+
+
+def _of_parties(state: State, ledger: LedgerLike, row: Row) -> Faults:
+    """Faults of a new hold's customer, supplier and grade, and of their accounts."""
+    parties = row[PARTIES]
+    customer = state.parties.get((PartyRole.CUSTOMER, customer_of(parties)))
+    supplier = state.parties.get((PartyRole.SUPPLIER, supplier_of(parties)))
+    if customer is None:
+        yield MeterRefusal.CUSTOMER_UNKNOWN
+    if supplier is None:
+        yield MeterRefusal.SUPPLIER_UNKNOWN
+    if (supplier_of(parties), grade_of(parties)) not in state.books:
+        yield MeterRefusal.GRADE_UNKNOWN
+    elif list_for(state, row) is None:
+        yield MeterRefusal.NO_PRICE_LIST
+    if customer is None or supplier is None:
+        return
+    if customer.account == supplier.account:
+        yield MeterRefusal.ACCOUNTS_SAME
+    if ledger.account(customer.account).asset != ledger.account(supplier.account).asset:
+        yield MeterRefusal.ASSETS_DIFFER
+
+
+def _of_delivery(state: State, row: Row) -> Faults:
+    tokens_in, cached, tokens_out = row[TOKENS_IN : TOKENS_OUT + 1]
+    if min(tokens_in, cached, tokens_out) < 0:
+        yield MeterRefusal.TOKENS_NEGATIVE
+    if max(tokens_in, cached, tokens_out) > TOKENS_MAX:
+        yield MeterRefusal.TOKENS_OVER_LIMIT
+    if cached > tokens_in:
+        yield MeterRefusal.CACHED_EXCEEDS_INPUT
+    request = state.requests.get(row[KEY])
+    if request is None:
+        yield MeterRefusal.REQUEST_UNKNOWN
+        return
+    if request.used is not None:
+        yield from _differences(
+            (row[PARTIES], request.parties, MeterRefusal.EXISTS_WITH_DIFFERENT_PARTIES),
+            (tokens_in, request.used.input, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_IN),
+            (cached, request.used.cached, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_CACHED),
+            (tokens_out, request.used.output, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_OUT),
+            (flags_of(row[KIND]), int(request.used.batch), MeterRefusal.EXISTS_WITH_DIFFERENT_BATCH),
+        )
+        return
+    if row[PARTIES] != request.parties:
+        yield MeterRefusal.HOLD_HAS_DIFFERENT_PARTIES
+    if request.state == RequestState.VOIDED:
+        yield MeterRefusal.HOLD_VOIDED
+    if request.state == RequestState.EXPIRED:
+        yield MeterRefusal.HOLD_EXPIRED
+    if tokens_in > request.tokens_in_max or tokens_out > request.tokens_out_max:
+        yield MeterRefusal.EXCEEDS_HOLD
+
+
+def _of_void(state: State, row: Row) -> Faults:
+    request = state.requests.get(row[KEY])
+    if request is None:
+        yield MeterRefusal.REQUEST_UNKNOWN
+    elif request.state == RequestState.SETTLED:
+        yield MeterRefusal.HOLD_SETTLED
+    elif request.state == RequestState.EXPIRED:
+        yield MeterRefusal.HOLD_EXPIRED
+
+
+def _differences(*fields: tuple[int, int, MeterRefusal]) -> Faults:
+    """The refusals of the fields in which a row differs from what is known under its key."""
+    return (refusal for new, known, refusal in fields if new != known)

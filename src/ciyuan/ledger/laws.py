@@ -1,0 +1,41 @@
+"""The laws of a ledger's accounts, checked over the whole accounts matrix.
+
+| law | says |
+|---|---|
+| sums to zero | of every asset, debits equal credits, the posted ones and the pending ones apart |
+| not negative | no sum of an account is below zero, none beyond int64 |
+| not overdrawn | a guarded account's debits, posted and pending, are covered by its posted credits |
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.rows import INT64_MAX
+from ciyuan.ledger.book import ASSET, CREDITS_POSTED, DEBITS_PENDING, FLAGS
+from ciyuan.ledger.messages import AccountFlag
+
+
+def check_books(accounts: NDArray[np.int64]) -> None:
+    """Raise InvariantBroken if the (n + 1, 8) accounts matrix (row 0 unused) breaks a law. Sums are exact, beyond int64 too."""
+    totals: dict[int, list[int]] = {}
+    for number, account in enumerate(accounts.tolist()):
+        sums = account[DEBITS_PENDING : CREDITS_POSTED + 1]
+        _check_account(number, account[FLAGS], sums)
+        total = totals.setdefault(account[ASSET], [0, 0, 0, 0])
+        for place, amount in enumerate(sums):
+            total[place] += amount
+    for asset, (debits_pending, debits_posted, credits_pending, credits_posted) in totals.items():
+        if debits_posted != credits_posted or debits_pending != credits_pending:
+            detail = f"asset {asset}: posted {debits_posted} | {credits_posted}, pending {debits_pending} | {credits_pending}"
+            raise InvariantBroken("every asset's ledger sums to zero", detail)
+
+
+def _check_account(number: int, flags: int, sums: list[int]) -> None:
+    debited, credited = sums[0] + sums[1], sums[2] + sums[3]
+    if min(sums) < 0 or max(debited, credited) > INT64_MAX:
+        raise InvariantBroken("an account's sums are amounts", f"account {number}: {sums}")
+    if flags & AccountFlag.NO_OVERDRAFT and debited > sums[3]:
+        raise InvariantBroken(
+            "a guarded account is never overdrawn", f"account {number}: debits {debited}, credits {sums[3]}"
+        )

@@ -1,0 +1,71 @@
+"""The plain twin's state: accounts, accepted rows, holds and a clock, as a person would write them down."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ciyuan.ledger.messages import CREDIT, DEBIT, HoldStatus
+
+PlainRow: TypeAlias = tuple[int, ...]
+"""A row as eight plain integers."""
+
+
+@dataclass(slots=True)
+class Account:
+    """One account; all sums are non-negative."""
+
+    asset: int
+    flags: int
+    debits_pending: int = 0
+    debits_posted: int = 0
+    credits_pending: int = 0
+    credits_posted: int = 0
+    opened_kind: int = 0
+    opened_ns: int = 0
+
+    def row(self) -> PlainRow:
+        """The account's row of the accounts matrix."""
+        sums = (self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted)
+        return (self.asset, self.flags, *sums, self.opened_kind, self.opened_ns)
+
+
+@dataclass(slots=True)
+class Hold:
+    """One hold: how much of it is still held, when it expires (None: never), how it stands."""
+
+    remaining: int
+    expires_ns: int | None
+    status: HoldStatus = HoldStatus.PENDING
+
+
+@dataclass(slots=True)
+class Books:
+    """The whole state. `transfers` are the accepted rows in order; `holds` are by index into them."""
+
+    accounts: dict[int, Account] = field(default_factory=dict)
+    transfers: list[PlainRow] = field(default_factory=list)
+    index_of: dict[int, int] = field(default_factory=dict)
+    holds: dict[int, Hold] = field(default_factory=dict)
+    clock_ns: int = 0
+
+    def copy(self) -> "Books":
+        """An independent copy."""
+        accounts = {number: Account(*account.row()) for number, account in self.accounts.items()}
+        holds = {
+            index: Hold(hold.remaining, hold.expires_ns, hold.status) for index, hold in self.holds.items()
+        }
+        return Books(accounts, self.transfers.copy(), self.index_of.copy(), holds, self.clock_ns)
+
+    def sides(self, row: PlainRow) -> tuple[Account, Account]:
+        """The accounts that a row debits and credits."""
+        return self.accounts[row[DEBIT]], self.accounts[row[CREDIT]]
+
+    def due(self, time_ns: int) -> list[int]:
+        """The pending holds that have expired by `time_ns`, by expiry and then by age."""
+        expiries = [
+            (hold.expires_ns, index)
+            for index, hold in self.holds.items()
+            if hold.status == HoldStatus.PENDING
+            and hold.expires_ns is not None
+            and hold.expires_ns <= time_ns
+        ]
+        return [index for _, index in sorted(expiries)]

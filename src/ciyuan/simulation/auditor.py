@@ -1,0 +1,321 @@
+"""The auditor: a second, naive model of the market, which checks what must always hold (the machine's laws, one by
+one).
+
+It hears every command and every event, and keeps its own books in plain dictionaries: balances from deposits,
+charges, variation and fees; costs from its own reading of the price lists; positions from fills. `check` compares its
+books with the venue's and raises InvariantBroken with the law's name and both sides. It never asks a machine how it
+came to a number.
+
+Laws (each is a name in an exception):
+
+1. every asset's accounts sum to zero, and no account that may not be overdrawn is;
+2. long and short lots of every contract are equal, and are what the clearing house says;
+3. every token delivered is metered once, every metered token is billed once, to the micro-unit;
+4. no order is filled beyond its lots, at a price worse than its own, or by another account than its owner's;
+5. every participant's money is what its deposits, charges, trades, variation and fees make it.
+
+Replay and durability (same journal, same state; what was acknowledged survives) are checked by `ciyuan verify`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.money import PICO_PER_MICRO
+from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
+from ciyuan.clearing.messages import ClearingEvent
+from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent, FillFlag
+from ciyuan.gateway.messages import MeterCommand, MeterEvent, MeterFlag
+from ciyuan.ledger.messages import AccountFlag
+from ciyuan.venue.machine import Venue
+from ciyuan.venue.messages import Purse, VenueEvent
+
+METERED = np.array([int(code) for code in MeterEvent])
+
+
+def require(holds: object, law: str, detail: str) -> None:
+    """Raise InvariantBroken unless `holds`."""
+    if not holds:
+        raise InvariantBroken(law, detail)
+
+
+class DeliveryBooks:
+    """Law 3: the auditor's own metering and rating."""
+
+    def __init__(self) -> None:
+        self.lists: dict[tuple[int, int], list[tuple[int, tuple[int, int, int], int]]] = defaultdict(list)
+        self.held: dict[int, tuple[int, tuple[tuple[int, int, int], int]]] = {}
+        self.done: set[int] = set()
+        self.cost_pico: dict[int, int] = defaultdict(int)
+        self.charged: dict[int, int] = defaultdict(int)
+        self.earned: dict[int, int] = defaultdict(int)
+        self.tokens = [0, 0, 0]
+        self.refused = 0
+
+    def hear(self, events: Iterable[list[int]]) -> None:
+        """Take in the meter's events, in order."""
+        for event in events:
+            code = event[0] & CODE_MASK
+            if code == MeterEvent.HELD:
+                self._on_held(event)
+            elif code == MeterEvent.SETTLED:
+                self._on_settled(event)
+            elif code == MeterEvent.PRICED:
+                batch = event[0] >> REASON_SHIFT
+                found = self.lists[event[2], event[3]]
+                found.append((event[7], (event[4], event[5], event[6]), batch))
+                found.sort()
+            elif code in (MeterEvent.VOIDED, MeterEvent.EXPIRED):
+                del self.held[event[2]]
+            elif code == MeterEvent.REFUSED:
+                self.refused += 1
+
+    def _on_held(self, event: list[int]) -> None:
+        _, when, request, parties = event[:4]
+        require(
+            request not in self.held and request not in self.done,
+            "a request is held once",
+            f"request {request}",
+        )
+        supplier, grade = parties >> 16 & 0xFFFF, parties & 0xFFFF
+        valid = next((entry for entry in reversed(self.lists[supplier, grade]) if entry[0] <= when), None)
+        if valid is None:
+            raise InvariantBroken(
+                "a delivery is rated by a list in force", f"supplier {supplier}, grade {grade} at {when}"
+            )
+        self.held[request] = (parties, valid[1:])
+
+    def _on_settled(self, event: list[int]) -> None:
+        word, _, request, parties, tokens_in, cached, tokens_out, charge = event
+        held = self.held.pop(request, None)
+        if held is None:
+            raise InvariantBroken(
+                "a token is metered once", f"request {request} was settled without a hold, or twice"
+            )
+        held_for, (prices, batch) = held
+        if held_for != parties:
+            raise InvariantBroken(
+                "a request keeps its parties", f"request {request}: {held_for} then {parties}"
+            )
+        self.done.add(request)
+        if word >> FLAG_SHIFT & MeterFlag.BATCH:
+            prices = tuple((2 * price * batch + 100) // 200 for price in prices)  # type: ignore[assignment]
+        customer = parties >> 32
+        self.cost_pico[customer] += (
+            (tokens_in - cached) * prices[0] + cached * prices[1] + tokens_out * prices[2]
+        )
+        self.charged[customer] += charge
+        self.earned[parties >> 16 & 0xFFFF] += charge
+        for leg, tokens in enumerate((tokens_in, cached, tokens_out)):
+            self.tokens[leg] += tokens
+
+    def check(self) -> None:
+        """Every customer was charged the whole micro-units of the exact cost, no more and no less."""
+        for customer, cost in self.cost_pico.items():
+            charged = self.charged[customer]
+            require(charged == cost // PICO_PER_MICRO, "every metered token is billed once",
+                    f"customer {customer}: charged {charged}, exact cost {cost} pico")  # fmt: skip
+
+
+class TradeBooks:
+    """Laws 2 and 4: orders, fills and positions."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[int, int], list[int]] = {}
+        self.position: dict[tuple[int, int], int] = defaultdict(int)
+
+    def on_accepted(self, event: list[int]) -> None:
+        """An order may trade from now on: [lots left, limit, sells, contract]."""
+        self.open[event[2], event[3]] = [
+            event[6],
+            event[5],
+            event[0] >> FLAG_SHIFT & FillFlag.SIDE_SELL,
+            event[4],
+        ]
+
+    def on_filled(self, event: list[int]) -> None:
+        """A fill is of an open order, within its lots, and no worse than its price."""
+        word, _, account, order_id, contract, price, lots, _ = event
+        order = self.open.get((account, order_id))
+        if order is None:
+            raise InvariantBroken("only an accepted order trades", f"account {account}, order {order_id}")
+        sells = word >> FLAG_SHIFT & FillFlag.SIDE_SELL
+        require(
+            order[2:] == [sells, contract],
+            "an order trades its own side and contract",
+            f"order {order_id} of {account}",
+        )
+        require(
+            price >= order[1] if sells else price <= order[1],
+            "no fill is worse than its order's price",
+            f"order {order_id} at {price}",
+        )
+        order[0] -= lots
+        require(
+            order[0] >= 0 and lots > 0, "no order is filled beyond its lots", f"order {order_id} of {account}"
+        )
+        self.position[account, contract] += -lots if sells else lots
+        if not order[0]:
+            del self.open[account, order_id]
+
+    def on_cancelled(self, event: list[int]) -> None:
+        """What is taken back is what was left."""
+        order = self.open.pop((event[2], event[3]), None)
+        require(
+            order is not None and order[0] == event[6],
+            "what is taken back is what was left",
+            f"order {event[3]} of {event[2]}",
+        )
+
+
+class MoneyBooks:
+    """Law 5: each purse's money, (participant, purse) -> micro-units, and receipts, (participant, grade), from events alone."""
+
+    def __init__(self) -> None:
+        self.purse: dict[tuple[int, int], int] = defaultdict(int)
+        self.receipts: dict[tuple[int, int], int] = defaultdict(int)
+
+    def on_venue(self, code: int, event: list[int]) -> None:
+        """Money in, out and between purses; receipts issued and lapsed."""
+        if code == VenueEvent.DEPOSITED:
+            self.purse[event[3], event[4]] += event[5]
+        elif code == VenueEvent.WITHDRAWN:
+            self.purse[event[3], event[4]] -= event[5]
+        elif code == VenueEvent.MOVED:
+            self.purse[event[3], event[4]] -= event[5]
+            self.purse[event[3], event[6]] += event[5]
+        elif code == VenueEvent.ISSUED:
+            self.receipts[event[3], event[4]] += event[5]
+        elif code == VenueEvent.LAPSED:
+            self.receipts[event[4], event[2]] -= event[5]
+
+    def on_clearing(self, code: int, event: list[int], spot: dict[int, Contract]) -> None:
+        """Variation, fees, loans, and trades of the `spot` contracts, which are by number."""
+        if code == ClearingEvent.VARIATION:
+            self.purse[event[2], Purse.CASH] += event[4]
+        elif code == ClearingEvent.FEE:
+            self.purse[event[2], Purse.CASH] -= event[3]
+        elif code == ClearingEvent.LENT:
+            self.purse[event[2], Purse.CASH] += event[3]
+        elif code == ClearingEvent.REPAID:
+            self.purse[event[2], Purse.CASH] -= event[3]
+        elif code == ClearingEvent.NOVATED and event[5] in spot:
+            _, _, _, buyer, seller, number, price, lots = event
+            contract = spot[number]
+            paid, delivered = price * lots * contract.tick_value_micro, lots * contract.lot_mtok
+            self.purse[buyer, Purse.CASH] -= paid
+            self.purse[seller, Purse.CASH] += paid
+            self.receipts[buyer, contract.grade] += delivered
+            self.receipts[seller, contract.grade] -= delivered
+
+
+class Auditor:
+    """Hears a venue's commands and events; `check` compares its own books with the venue's. `audits` counts the checks."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._spot = {
+            contract.number: contract
+            for contract in venue.terms.contracts
+            if contract.kind == ContractKind.SPOT
+        }
+        self._futures = [
+            contract.number for contract in venue.terms.contracts if contract.kind != ContractKind.SPOT
+        ]
+        self.deliveries = DeliveryBooks()
+        self.trades = TradeBooks()
+        self.money = MoneyBooks()
+        self.participants: list[int] = []
+        self.asked = 0
+        self.audits = 0
+
+    def hear(self, rows: NDArray[np.int64], events: NDArray[np.int64]) -> None:
+        """Take in a batch of commands and what came of it."""
+        codes = events[:, 0] & CODE_MASK
+        metered = np.isin(codes, METERED)
+        self.asked += int(np.count_nonzero((rows[:, 0] & CODE_MASK) == MeterCommand.DELIVER))
+        self.deliveries.hear(events[metered].tolist())
+        for event in events[~metered].tolist():
+            self._hear_one(event[0] & CODE_MASK, event)
+
+    def _hear_one(self, code: int, event: list[int]) -> None:
+        if code == ExchangeEvent.ACCEPTED:
+            self.trades.on_accepted(event)
+        elif code == ExchangeEvent.FILLED:
+            self.trades.on_filled(event)
+        elif code == ExchangeEvent.CANCELLED:
+            self.trades.on_cancelled(event)
+        elif code == VenueEvent.PARTICIPANT_ADDED:
+            self.participants.append(event[2])
+        elif code >= VenueEvent.PARTICIPANT_ADDED:
+            self.money.on_venue(code, event)
+        elif code == ClearingEvent.FINAL_SETTLED:
+            for key in [key for key in self.trades.position if key[1] == event[2]]:
+                del self.trades.position[key]
+        else:
+            self.money.on_clearing(code, event, self._spot)
+
+    def check(self) -> None:
+        """Compare everything. Raises InvariantBroken."""
+        self.audits += 1
+        check_ledger(self._venue.ledger.accounts[1:])
+        self.deliveries.check()
+        self._check_positions()
+        self._check_money()
+
+    def _check_positions(self) -> None:
+        for contract in self._futures:
+            held = {account: lots for (account, of), lots in self.trades.position.items() if of == contract}
+            require(
+                not sum(held.values()),
+                "long and short lots are equal",
+                f"contract {contract}: {sum(held.values())} net",
+            )
+            for account, lots in held.items():
+                found = self._venue.clearing.position(account, contract)
+                require(
+                    found == lots,
+                    "the clearing house holds what was filled",
+                    f"{account} in {contract}: {found} there, {lots} filled",
+                )
+
+    def _check_money(self) -> None:
+        ledger, chart, deliveries = self._venue.ledger, self._venue.terms.chart, self.deliveries
+        for number in self.participants:
+            expected = {
+                Purse.CASH: self.money.purse[number, Purse.CASH],
+                Purse.PREPAID: self.money.purse[number, Purse.PREPAID] - deliveries.charged[number],
+                Purse.REVENUE: self.money.purse[number, Purse.REVENUE] + deliveries.earned[number],
+            }
+            for purse, amount in expected.items():
+                found = ledger.posted(chart.purse(number, purse))
+                require(
+                    found == amount,
+                    "every purse is what its events make it",
+                    f"{purse.name} of {number}: {found} there, {amount} by events",
+                )
+            for grade in chart.grades:
+                held, known = ledger.posted(chart.receipts(number, grade)), self.money.receipts[number, grade]
+                require(
+                    held == known,
+                    "receipts are what trades make them",
+                    f"{number}: {held} there, {known} by events",
+                )
+
+
+def check_ledger(accounts: NDArray[np.int64]) -> None:
+    """Law 1 on the ledger's account rows (asset, flags, debits pending, debits posted, credits pending, credits posted)."""
+    for asset in np.unique(accounts[:, 0]):
+        held = accounts[accounts[:, 0] == asset]
+        debited, credited = int(held[:, 3].sum()), int(held[:, 5].sum())
+        require(
+            debited == credited,
+            "every asset sums to zero",
+            f"asset {asset}: debits {debited}, credits {credited}",
+        )
+    guarded = (accounts[:, 1] & AccountFlag.NO_OVERDRAFT) != 0
+    short = np.flatnonzero(guarded & (accounts[:, 2] + accounts[:, 3] > accounts[:, 5]))
+    require(not len(short), "no account is overdrawn", f"ledger rows {short[:5].tolist()}")

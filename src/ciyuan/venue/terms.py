@@ -1,0 +1,48 @@
+"""A venue's terms: what it is built from. Its digest is the journal's genesis: another venue cannot replay it."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from ciyuan.basics.calendar import Calendar
+from ciyuan.basics.grade import Grade
+from ciyuan.clearing.messages import ClearingTerms, HouseAccounts
+from ciyuan.exchange.messages import Contract
+from ciyuan.index.messages import IndexTerms
+from ciyuan.venue.accounts import ChartOfAccounts, House
+
+
+@dataclass(frozen=True, slots=True)
+class VenueTerms:
+    """Calendar, grades, contracts, and the stages' own terms."""
+
+    calendar: Calendar
+    grades: tuple[Grade, ...]
+    contracts: tuple[Contract, ...]
+    clearing: ClearingTerms
+    index: IndexTerms
+
+    @property
+    def chart(self) -> ChartOfAccounts:
+        """The chart of accounts that follows from the grades."""
+        return ChartOfAccounts(tuple(grade.number for grade in self.grades))
+
+    def digest(self) -> str:
+        """32 hexadecimal characters over every value of the terms."""
+        # A set's own order is no part of its value.
+        calendar = (self.calendar.utc_offset_ns, sorted(self.calendar.holidays))
+        values = (calendar, self.grades, self.contracts, self.clearing, self.index)
+        return blake2b(repr(values).encode(), digest_size=16).hexdigest()
+
+
+def house_accounts(grades: tuple[Grade, ...]) -> HouseAccounts:
+    """The clearing house's ledger accounts in a venue with these grades."""
+    chart = ChartOfAccounts(tuple(grade.number for grade in grades))
+    spot = tuple((grade.number, chart.spot_receipts(grade.number)) for grade in grades)
+    return HouseAccounts(
+        int(House.VARIATION),
+        int(House.SPOT_MONEY),
+        int(House.FEES),
+        int(House.CAPITAL),
+        int(House.RECEIVABLES),
+        spot,
+    )

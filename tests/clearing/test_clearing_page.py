@@ -1,0 +1,86 @@
+"""docs/spec/clearing.md is as built: its tables are read here, and its scenarios are played line by line."""
+
+import re
+from enum import IntEnum
+
+import pytest
+
+from ciyuan.basics.calendar import Calendar, day_from_iso
+from ciyuan.basics.money import parse_micro
+from ciyuan.clearing.margin import fill_fee_micro, margin_lot_micro, rate_bp, stage_of
+from ciyuan.clearing.messages import ClearingCommand, ClearingEvent, ClearingRefusal, Ladder, Reason
+from tests.clearing.floor import future
+from tests.clearing.page import Player
+from tests.sources import ROOT
+
+PAGE = (ROOT / "docs" / "spec" / "clearing.md").read_text(encoding="utf-8")
+SCENARIOS = re.findall(r"```clearing\n(.*?)```", PAGE, re.DOTALL)
+
+
+def table(*head: str) -> list[list[str]]:
+    """The cells of the table with this head, row by row without the head."""
+    text = PAGE[PAGE.index(f"| {' | '.join(head)} |") :].split("\n\n", maxsplit=1)[0]
+    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_scenario_goes_as_the_page_says(scenario: str):
+    player = Player()
+    for line in scenario.splitlines():
+        player.read(line)
+    player.finish()
+    assert player.checked > 3
+
+
+def test_there_is_a_scenario_for_each_kind_of_settlement():
+    assert len(SCENARIOS) == 4
+
+
+def test_the_player_notices_a_wrong_number():
+    """A page that is wrong by a micro-dollar fails."""
+    lines = SCENARIOS[1].replace("+80.00", "+80.000001").splitlines()
+    player = Player()
+    with pytest.raises(AssertionError, match=r"variation ada OCT \+80"):
+        play(player, lines)
+
+
+def play(player: Player, lines: list[str]) -> None:
+    for line in lines:
+        player.read(line)
+    player.finish()
+
+
+@pytest.mark.parametrize(
+    ("head", "codes"), [("command", ClearingCommand), ("event", ClearingEvent), ("refusal", ClearingRefusal)]
+)
+def test_the_page_lists_every_code(head: str, codes: type[IntEnum]):
+    columns = ("value", head, "the command") if head == "refusal" else ("value", head)
+    assert [row[:2] for row in table(*columns)] == [[str(int(code)), f"`{code.name}`"] for code in codes]
+
+
+def test_the_page_gives_each_reason_its_clause():
+    assert table("value", "reason", "clause") == [[str(int(r)), f"`{r.name}`", r.rule] for r in Reason]
+    assert all(
+        (Reason.__members__[row[1].strip("`")].rule) == row[2] for row in table("value", "reason", "clause")
+    )
+
+
+def test_the_ladder_is_the_pages():
+    for day, stage, rate in table("day", "stage", "rate"):
+        found = stage_of(future(3, 202611), day_from_iso(day), Ladder(), Calendar())
+        assert (found.name, rate_bp(found, Ladder())) == (stage, int(rate))
+
+
+def test_margin_is_the_pages():
+    head = ("rate, bp", "settlement price, ticks", "tick value of a lot, micro", "margin of a lot, micro")
+    rows = [list(map(int, row)) for row in table(*head)]
+    assert [margin_lot_micro(*row[:3]) for row in rows] == [row[3] for row in rows]
+    assert len(rows) == 4
+
+
+def test_fees_are_the_pages():
+    rows = table("lots", "price, USD per MTok", "per lot, micro", "ppm", "fee, micro")
+    for lots, price, per_lot, ppm, fee in rows:
+        turnover = parse_micro(price) * 1000 * int(lots)
+        assert fill_fee_micro(turnover, int(lots), int(per_lot), int(ppm)) == int(fee)
+    assert len(rows) == 3

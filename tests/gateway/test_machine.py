@@ -1,0 +1,313 @@
+"""The two meters are one: any flow of commands, however it is cut, gives the same events and states; so does a restored one."""
+
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ciyuan.basics.rows import CODE_MASK, KIND, Row
+from ciyuan.gateway import (
+    MeterCommand,
+    MeterEvent,
+    MeterRefusal,
+    PartyRole,
+    deliver_row,
+    enrol_row,
+    hold_row,
+    tick_row,
+    void_row,
+)
+from ciyuan.gateway.machine import Meter
+from ciyuan.gateway.plain import PlainMeter
+from ciyuan.ledger.machine import Ledger
+from ciyuan.ledger.messages import tick_row as ledger_tick_row
+from ciyuan.ledger.messages import transfer_row
+from ciyuan.ledger.messages import void_row as ledger_void_row
+from ciyuan.ledger.plain import PlainLedger
+from tests.gateway.twins import (
+    ADA,
+    BOB,
+    NORTH,
+    SOUTH,
+    WORLD,
+    Twins,
+    a_market,
+    code,
+    list_row,
+    matrix,
+    refusal,
+    who,
+)
+
+USUAL = (who(), who(1, 2), who(2), who(2, 2), who(3, 1, 2), who(3, 2))
+UNUSUAL = st.sampled_from([who(), who(2), who(4), who(1, 3), who(1, 1, 3), -1])
+KEYS = st.integers(1, 6)
+MOST = st.sampled_from([0, 3, 100, 100, 100, 101, 101, 12_345])
+USED = st.sampled_from([0, 1, 2, 2, 3, 99, 100])
+ODD = st.sampled_from([-1, 0, 1, 7, 100, 101, 2**31, 2**63 - 1])
+TIMEOUTS = st.sampled_from([0, 0, 0, 4, 9, 9])
+
+
+def untimed(row: Row) -> tuple[int, ...]:
+    return (row[KIND], *row[2:])
+
+
+def with_odd_words(row: tuple[int, ...], odd: dict[int, int]) -> tuple[int, ...]:
+    return tuple(odd.get(place, word) for place, word in enumerate(row))
+
+
+HOLDS = st.builds(
+    lambda key, *rest: untimed(hold_row(0, key, USUAL[key - 1], *rest)), KEYS, MOST, MOST, TIMEOUTS
+)
+DELIVERIES = st.builds(
+    lambda batch, key, *counts: untimed(deliver_row(0, key, USUAL[key - 1], *counts, batch=batch == 0)),
+    st.integers(0, 3),
+    KEYS,
+    USED,
+    st.sampled_from([0, 0, 0, 1, 2]),
+    USED,
+)
+VOIDS = st.builds(lambda key: untimed(void_row(0, key)), KEYS)
+ENROLMENTS = st.builds(
+    lambda *args: untimed(enrol_row(0, *args)),
+    st.sampled_from(PartyRole),
+    st.integers(1, 4),
+    st.integers(0, 9),
+)
+LISTS = st.builds(
+    lambda supplier, grade, begins, price, batch: untimed(
+        list_row(0, supplier, begins, grade, price_in=price, price_out=3 * price, batch_hundredths=batch)
+    ),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(-1, 12),
+    st.sampled_from([0, 333_333, 10**6, 10**12]),
+    st.sampled_from([0, 1, 50, 100]),
+)
+GOOD = st.one_of(
+    HOLDS,
+    HOLDS,
+    HOLDS,
+    DELIVERIES,
+    DELIVERIES,
+    DELIVERIES,
+    VOIDS,
+    ENROLMENTS,
+    LISTS,
+    st.just(untimed(tick_row(0))),
+)
+ODDITIES = st.one_of(
+    st.builds(with_odd_words, GOOD, st.dictionaries(st.integers(1, 6), ODD, min_size=1, max_size=2)),
+    st.builds(lambda row, parties: with_odd_words(row, {2: parties}), st.one_of(HOLDS, DELIVERIES), UNUSUAL),
+    st.builds(
+        lambda row, bits: (row[0] | bits, *row[1:]),
+        GOOD,
+        st.sampled_from([1 << 16, 2 << 16, 1 << 24, 101 << 24, 1 << 40, 8]),
+    ),
+)
+COMMANDS = st.one_of(GOOD, GOOD, GOOD, GOOD, ODDITIES)
+STEPS = st.lists(st.tuples(COMMANDS, st.sampled_from([0, 0, 0, 0, 0, 0, 1, 1, 3, -1])), max_size=12)
+
+
+def at_times(steps: list[tuple[tuple[int, ...], int]], clock: int) -> list[tuple[int, ...]]:
+    rows = []
+    for (kind, *words), later in steps:
+        clock = max(clock + later, 0)
+        rows.append((kind, clock, *words))
+    return rows
+
+
+def money_comes_and_goes(twins: Twins, choice: int, step: int) -> None:
+    """What others do to the ledger meanwhile: pay in, move its clock, end a hold of the meter's, use a key of the meter's."""
+    clock = twins.fast.ledger.clock_ns
+    if choice == 0:
+        twins.ledger(transfer_row(clock, 2**61 + 100 + step, WORLD, ADA, 50_000))
+    elif choice == 1:
+        twins.ledger(ledger_tick_row(clock + 2))
+    elif choice == 2:
+        twins.ledger(ledger_void_row(clock, 2**61 + 100 + step, 4 * (1 + step % 6)))
+    elif choice == 3:
+        twins.ledger(transfer_row(clock, 4 * (1 + step % 6), WORLD, BOB, 7))
+
+
+FLOWS = st.lists(st.tuples(STEPS, st.integers(0, 9)), min_size=1, max_size=9)
+
+
+@given(FLOWS, st.sampled_from([0, 400, 100_000, 10**9]))
+def test_both_meters_say_and_become_the_same(flow, balance):
+    twins = a_market(balance)
+    for step, (steps, choice) in enumerate(flow):
+        rows = at_times(steps, twins.fast.clock_ns)
+        twins.say(*rows)
+        money_comes_and_goes(twins, choice, step)
+        check_conserved(twins)
+
+
+@given(STEPS, STEPS, st.data())
+def test_how_rows_are_cut_into_batches_changes_nothing(before, after, data):
+    rows = at_times(before + after, 0)
+    one, many = a_market(20_000), a_market(20_000)
+    whole = one.say(*rows)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    parts = [many.say(*rows[start:end]) for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
+    assert [event for part in parts for event in part] == whole
+    assert one.fast.state_hash() == many.fast.state_hash()
+
+
+@given(STEPS, STEPS)
+def test_a_restored_meter_has_the_same_future(before, after):
+    twins = a_market(20_000)
+    twins.say(*at_times(before, 0))
+    plain, fast = PlainMeter(PlainLedger()), Meter(Ledger())
+    for meter, source in ((plain, twins.fast), (fast, twins.plain)):  # each from the other's snapshot
+        meter.ledger.restore(twins.fast.ledger.snapshot())  # type: ignore[attr-defined]
+        meter.restore(source.snapshot())
+        assert meter.state_hash() == twins.fast.state_hash()
+    rows = matrix(at_times(after, twins.fast.clock_ns))
+    expected = twins.say(*rows.tolist())
+    assert plain.apply(rows).tolist() == fast.apply(rows).tolist() == expected
+    assert plain.state_hash() == fast.state_hash() == twins.fast.state_hash()
+    assert fast.ledger.state_hash() == twins.fast.ledger.state_hash()
+
+
+# --- long traffic ---
+
+
+class Traffic:
+    """Seeded commands that mostly make sense: holds, their deliveries and voids, repeats of these, true or altered."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)  # noqa: S311
+        self.clock = self.request = 0
+        self.said: list[Row] = []
+        self.open: list[Row] = []
+
+    def row(self) -> Sequence[int]:
+        self.clock += self.chance.choice((0, 0, 0, 0, 1, 2))
+        move = self.chance.choice(
+            ("hold",) * 6 + ("deliver",) * 5 + ("void", "again", "again", "altered", "prices", "tick")
+        )
+        made: Sequence[int] = getattr(self, move)()
+        self.said.append(made)  # type: ignore[arg-type]
+        return made
+
+    def hold(self) -> Row:
+        self.request += 1
+        parties = who(self.chance.randint(1, 3), self.chance.randint(1, 2))
+        most = (self.chance.randint(0, 2_000), self.chance.randint(0, 900))
+        self.open.append(
+            hold_row(self.clock, self.request, parties, *most, self.chance.choice((0, 0, 5, 40)))
+        )
+        return self.open[-1]
+
+    def deliver(self) -> Row:
+        held = self.open.pop(self.chance.randrange(len(self.open))) if self.open else self.hold()
+        tokens_in, tokens_out = (
+            self.chance.randint(0, most + (self.chance.random() < 0.02)) for most in held[4:6]
+        )
+        cached, batch = self.chance.randint(0, tokens_in), self.chance.random() < 0.3
+        return deliver_row(self.clock, held[2], held[3], tokens_in, cached, tokens_out, batch=batch)
+
+    def void(self) -> Row:
+        return void_row(self.clock, self.open.pop()[2] if self.open else 1)
+
+    def again(self) -> Sequence[int]:
+        first = self.chance.choice(self.said) if self.said else self.tick()
+        return (first[0], self.clock, *first[2:])
+
+    def altered(self) -> Sequence[int]:
+        row = list(self.again())
+        row[self.chance.choice((2, 3, 4, 5, 6))] += self.chance.choice((-1, 1))
+        return row
+
+    def prices(self) -> Row:
+        begins, price = self.clock + self.chance.randint(-1, 9), self.chance.randint(1, 10**7)
+        return list_row(self.clock, self.chance.randint(1, 2), begins, price_in=price, price_out=3 * price)
+
+    def tick(self) -> Row:
+        return tick_row(self.clock)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_long_traffic_is_the_same_to_both(seed):
+    twins, traffic = a_market(150_000), Traffic(seed)
+    answers: set[object] = set()
+    for step in range(60):
+        rows = [traffic.row() for _ in range(traffic.chance.choice((1, 2, 9, 30)))]
+        answers |= {refusal(event) or code(event) for event in twins.say(*rows)}
+        if step % 9 == 0:
+            twins.ledger(
+                transfer_row(twins.fast.ledger.clock_ns, 2**61 + 100 + step, WORLD, ADA + step % 3, 20_000)
+            )
+        check_conserved(twins)
+    assert answers >= {*MeterEvent} - {MeterEvent.ENROLLED, MeterEvent.REFUSED}
+    assert answers >= {
+        MeterRefusal.INSUFFICIENT_BALANCE,
+        MeterRefusal.HOLD_EXPIRED,
+        MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_IN,
+    }
+
+
+# --- conservation ---
+
+
+def check_conserved(twins: Twins) -> None:
+    """What customers were charged is what suppliers earned and what the ledger posted; holds are what the ledger holds."""
+    meter, ledger = twins.fast, twins.fast.ledger
+    parties = meter.parties.tolist()
+    charged = sum(row[4] for row in parties if row[0] == PartyRole.CUSTOMER)
+    earned = sum(row[4] for row in parties if row[0] == PartyRole.SUPPLIER)
+    posted = [row for row in ledger.transfers.tolist() if row[KIND] >> 24 == MeterCommand.DELIVER]
+    assert charged == earned == sum(row[5] for row in posted) == int(meter.deliveries[:, 3].sum())
+    assert len(posted) == int(np.count_nonzero(meter.requests[:, 7] & CODE_MASK == 2))
+    for account in range(2, 5):
+        assert ledger.available(account) >= 0
+
+
+TRAFFIC = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.integers(0, 10**6),
+        st.integers(0, 10**6),
+        st.integers(0, 10**5),
+        st.booleans(),
+    ),
+    max_size=25,
+)
+
+
+@given(TRAFFIC, *[st.integers(0, 10**7)] * 3, st.integers(1, 100))
+def test_charges_never_drift_from_the_exact_cost(traffic, price_in, price_cached, price_out, hundredths):
+    twins = a_market(10**15 // 3)
+    prices = {
+        "price_in": price_in,
+        "price_cached": price_cached,
+        "price_out": price_out,
+        "batch_hundredths": hundredths,
+    }
+    twins.say(list_row(0, 1, grade=2, **prices), list_row(0, 2, grade=2, **prices))
+    exact = {1: Fraction(0), 2: Fraction(0), 3: Fraction(0)}
+    rows = []
+    for request, (customer, supplier, tokens_in, cached, out, batch) in enumerate(traffic, 1):
+        cached = min(cached, tokens_in)
+        parties = who(customer, supplier, 2)
+        rows.append(hold_row(request, request, parties, tokens_in, out))
+        rows.append(deliver_row(request, request, parties, tokens_in, cached, out, batch=batch))
+        legs = ((tokens_in - cached, price_in), (cached, price_cached), (out, price_out))
+        exact[customer] += sum(
+            Fraction(tokens * ((2 * price * hundredths + 100) // 200 if batch else price), 10**6)
+            for tokens, price in legs
+        )
+    twins.say(*rows)
+    for role, number, account, carry_pico, charged, *_ in twins.fast.parties.tolist():
+        if role == PartyRole.CUSTOMER:
+            assert charged + Fraction(carry_pico, 10**6) == exact[number]
+            assert charged == exact[number] // 1
+            assert twins.posted(account) == 10**15 // 3 - charged
+    check_conserved(twins)
+    assert twins.posted(NORTH) + twins.posted(SOUTH) == sum(cost // 1 for cost in exact.values())

@@ -1,0 +1,276 @@
+"""The auditor finds each broken law: a small market is played, one event (or one book) is doctored, and the law is named."""
+
+import ast
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
+from ciyuan.exchange.messages import mass_cancel_row
+from ciyuan.gateway.messages import hold_row, parties_word, void_row
+from ciyuan.simulation.auditor import Auditor, DeliveryBooks, check_ledger
+from ciyuan.venue.messages import Purse, VenueCommand
+from tests.sources import PACKAGE
+from tests.venue.market import (
+    ADA,
+    BO,
+    DEE,
+    EVE,
+    KIMI,
+    OCT,
+    QWEN,
+    QWEN_SPOT,
+    SECOND,
+    SPOT,
+    USD,
+    Market,
+    matrix,
+)
+
+Events = NDArray[np.int64]
+HELD, SETTLED, PRICED, ACCEPTED, FILLED, CANCELLED = 253, 254, 252, 352, 355, 356
+NOVATED, FEE, DEPOSITED, WITHDRAWN, MOVED, ISSUED, LAPSED = 452, 454, 652, 653, 654, 656, 657
+
+
+@cache
+def market() -> Market:
+    """A market in which everything that the auditor hears of has happened."""
+    market = Market().join().listed().receipts().receipts(of=QWEN, count=100).open()
+    market.order(ADA, SPOT, -10, 1500)
+    market.order(DEE, SPOT, 4, 1510)
+    market.order(ADA, QWEN_SPOT, -5, 1500)
+    market.order(EVE, QWEN_SPOT, 2, 1500)
+    market.order(EVE, OCT, -3, 1500)
+    market.order(DEE, OCT, 5, 1500)
+    market.tell(mass_cancel_row(market.tick(), DEE))
+    for batch in (False, True):
+        market.serve(DEE, BO, 1003, 501, 77, batch=batch)
+    parties = parties_word(DEE, BO, KIMI)
+    market.tell(
+        hold_row(market.tick(), 80, parties, 10, 10, SECOND), hold_row(market.tick(), 81, parties, 10, 10)
+    )
+    market.now += 2 * SECOND
+    market.tell(void_row(market.tick(), 81))
+    market.ask(VenueCommand.MOVE, 900, EVE, Purse.CASH, 10 * USD, Purse.REVENUE)
+    market.ask(VenueCommand.WITHDRAW, 901, EVE, Purse.REVENUE, 4 * USD)
+    market.close()
+    market.ask(VenueCommand.LAPSE, KIMI, 202610)
+    return market
+
+
+def heard(events: Events) -> Auditor:
+    """An auditor of the market that heard these events."""
+    auditor = Auditor(market().venue)
+    auditor.hear(matrix(market().rows), events)
+    return auditor
+
+
+def events() -> Events:
+    return matrix(market().said)
+
+
+def places(code: int, found: Events) -> list[int]:
+    rows: list[int] = np.flatnonzero(found[:, 0] & CODE_MASK == code).tolist()
+    return rows
+
+
+def changed(code: int, word: int, by: int, nth: int = 0) -> Callable[[Events], Events]:
+    """Add to a word of the nth event of a code."""
+
+    def doctor(found: Events) -> Events:
+        found[places(code, found)[nth], word] += by
+        return found
+
+    return doctor
+
+
+def doubled(code: int, nth: int = 0) -> Callable[[Events], Events]:
+    """Say the nth event of a code twice."""
+
+    def doctor(found: Events) -> Events:
+        place = places(code, found)[nth]
+        return np.insert(found, place, found[place], axis=0)
+
+    return doctor
+
+
+def dropped(*codes: int, nth: int | None = None) -> Callable[[Events], Events]:
+    """Leave out the nth event of the codes, or all of them."""
+
+    def doctor(found: Events) -> Events:
+        rows = sorted(place for code in codes for place in places(code, found))
+        return np.delete(found, rows if nth is None else rows[nth], axis=0)
+
+    return doctor
+
+
+def fewer_lots(found: Events) -> Events:
+    """Both sides of the future's trade say one lot less."""
+    for place in places(FILLED, found):
+        if found[place, 4] == OCT:
+            found[place, 6] -= 1
+            found[place, 0] &= ~(8 << FLAG_SHIFT)
+    return dropped(CANCELLED)(found)
+
+
+def one_sided(found: Events) -> Events:
+    """The buyer's side of the future's trade is not said, nor what became of its order."""
+    return dropped(CANCELLED)(dropped(FILLED, nth=-1)(found))
+
+
+DOCTORED = [
+    ("a token is metered once", doubled(SETTLED)),
+    ("a token is metered once", dropped(HELD, nth=0)),
+    ("a request is held once", doubled(HELD)),
+    ("a request keeps its parties", changed(SETTLED, 3, 1 << 16)),
+    ("a delivery is rated by a list in force", dropped(PRICED)),
+    ("a delivery is rated by a list in force", changed(PRICED, 7, 10**15, nth=1)),
+    ("every metered token is billed once", changed(SETTLED, 7, 1)),
+    ("every metered token is billed once", changed(SETTLED, 7, -1, nth=1)),
+    ("every metered token is billed once", changed(SETTLED, 4, 1)),
+    ("every metered token is billed once", changed(SETTLED, 6, -1)),
+    ("every metered token is billed once", changed(SETTLED, 5, 5)),
+    ("every metered token is billed once", changed(SETTLED, 0, 1 << FLAG_SHIFT)),
+    ("every metered token is billed once", changed(PRICED, 4, 1000, nth=1)),
+    ("only an accepted order trades", dropped(ACCEPTED, nth=0)),
+    ("only an accepted order trades", changed(FILLED, 2, 1)),
+    ("an order trades its own side and contract", changed(FILLED, 0, 1 << FLAG_SHIFT, nth=1)),
+    ("an order trades its own side and contract", changed(FILLED, 4, 1)),
+    ("no fill is worse than its order's price", changed(FILLED, 5, -1)),
+    ("no fill is worse than its order's price", changed(FILLED, 5, 11, nth=1)),
+    ("no order is filled beyond its lots", changed(FILLED, 6, 7)),
+    ("no order is filled beyond its lots", changed(FILLED, 6, -4)),
+    ("only an accepted order trades", doubled(FILLED, nth=1)),
+    ("what is taken back is what was left", changed(CANCELLED, 6, 1)),
+    ("what is taken back is what was left", doubled(CANCELLED)),
+    ("long and short lots are equal", one_sided),
+    ("the clearing house holds what was filled", fewer_lots),
+    ("every purse is what its events make it", changed(DEPOSITED, 5, 1)),
+    ("every purse is what its events make it", changed(WITHDRAWN, 5, 1)),
+    ("every purse is what its events make it", changed(MOVED, 6, -1)),
+    ("every purse is what its events make it", dropped(MOVED)),
+    ("every purse is what its events make it", doubled(DEPOSITED, nth=2)),
+    ("every purse is what its events make it", changed(FEE, 3, -1)),
+    ("every purse is what its events make it", changed(NOVATED, 6, 1)),
+    ("receipts are what trades make them", changed(ISSUED, 5, 1)),
+    ("receipts are what trades make them", dropped(LAPSED, nth=1)),
+    ("receipts are what trades make them", changed(ISSUED, 4, QWEN - KIMI)),
+]
+
+
+def test_the_market_as_it_was_is_found_in_order():
+    auditor = heard(events())
+    for _ in range(2):
+        auditor.check()
+    assert auditor.audits == 2
+    assert auditor.asked == 2
+    assert set(auditor.participants) == set(range(1, 7))
+    assert sum(auditor.deliveries.tokens) == 2 * (1003 + 77 + 501)
+    assert not auditor.deliveries.held
+
+
+@pytest.mark.parametrize(("law", "doctor"), DOCTORED)
+def test_a_doctored_event_is_found_and_its_law_named(law, doctor):
+    found = doctor(events())
+    with pytest.raises(InvariantBroken) as caught:
+        heard(found).check()
+    assert caught.value.law == law
+    assert caught.value.detail
+
+
+def test_how_events_are_batched_does_not_matter():
+    auditor = Auditor(market().venue)
+    nothing = np.empty((0, 8), dtype=np.int64)
+    for event in events():
+        auditor.hear(nothing, event.reshape(1, 8))
+    auditor.check()
+    whole = heard(events())
+    whole.check()
+    assert auditor.money.purse == whole.money.purse
+    assert auditor.trades.position == whole.trades.position
+
+
+# --- the ledger's own laws ---
+
+
+def accounts() -> Events:
+    return market().venue.ledger.accounts[1:].copy()
+
+
+def test_the_ledger_as_it_is_balances():
+    check_ledger(accounts())
+    assert (accounts()[:, 3] > 0).any()
+
+
+@pytest.mark.parametrize("column", [3, 5])
+@pytest.mark.parametrize("asset", [1, 100 + KIMI, 100 + QWEN])
+def test_an_asset_that_does_not_sum_to_zero_is_found(asset, column):
+    doctored = accounts()
+    doctored[np.flatnonzero(doctored[:, 0] == asset)[0], column] += 1
+    with pytest.raises(InvariantBroken, match=f"every asset sums to zero: asset {asset}"):
+        check_ledger(doctored)
+
+
+@pytest.mark.parametrize("column", [2, 3])
+def test_an_overdrawn_account_is_found(column):
+    doctored = accounts()
+    guarded = int(np.flatnonzero((doctored[:, 1] == 1) & (doctored[:, 0] == 1))[-1])
+    doctored[guarded, column] = doctored[guarded, 5] + 1
+    doctored[0, 5] += doctored[:, 3][doctored[:, 0] == 1].sum() - doctored[:, 5][doctored[:, 0] == 1].sum()
+    with pytest.raises(InvariantBroken) as caught:
+        check_ledger(doctored)
+    assert caught.value.law == "no account is overdrawn"
+    assert str(guarded) in caught.value.detail
+
+
+def test_an_account_that_may_be_overdrawn_may_be():
+    table = np.array([[1, 0, 0, 5, 0, 0, 0, 0], [1, 1, 0, 0, 0, 5, 0, 0]], dtype=np.int64)
+    check_ledger(table)
+    table[0, 1] = 1
+    with pytest.raises(InvariantBroken, match="no account is overdrawn"):
+        check_ledger(table)
+
+
+# --- the books one by one ---
+
+
+def test_a_carry_is_billed_when_it_comes_to_a_micro_unit():
+    books = DeliveryBooks()
+    parties = parties_word(4, 2, KIMI)
+    books.hear([[PRICED | 50 << 24, 1, 2, KIMI, 600_000, 0, 0, 0]])
+    for request, charge in ((1, 0), (2, 1), (3, 0), (4, 1), (5, 1)):
+        books.hear([[HELD, 2, request, parties, 1, 0, 0, 1], [SETTLED, 3, request, parties, 1, 0, 0, charge]])
+        books.check()
+    assert books.charged[4] == books.earned[2] == 3
+
+
+def test_the_list_in_force_at_the_hold_rates_the_request():
+    books = DeliveryBooks()
+    parties = parties_word(4, 2, KIMI)
+    lists = [
+        [PRICED | 50 << 24, 1, 2, KIMI, price, 0, 0, since]
+        for price, since in ((3_000_000, 20), (1_000_000, 0))
+    ]
+    books.hear([*lists, [HELD, 19, 1, parties, 1, 0, 0, 2], [SETTLED, 25, 1, parties, 1, 0, 0, 1]])
+    books.hear([[HELD, 20, 2, parties, 1, 0, 0, 4], [SETTLED, 25, 2, parties, 1, 0, 0, 3]])
+    books.check()
+    assert books.charged[4] == 4
+
+
+def test_every_law_of_the_auditor_is_broken_by_some_test():
+    tree = ast.parse((PACKAGE / "simulation" / "auditor.py").read_text(encoding="utf-8"))
+    laws = set()
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("require", "InvariantBroken")
+        ):
+            law = node.args[node.func.id == "require"]
+            if isinstance(law, ast.Constant):
+                laws.add(law.value)
+    assert laws == {law for law, _ in DOCTORED} | {"every asset sums to zero", "no account is overdrawn"}
