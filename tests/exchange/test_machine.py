@@ -130,3 +130,20 @@ def test_a_view_shows_the_exchange_as_it_is_after_a_restore():
 def test_a_view_of_a_contract_that_is_not_listed_is_malformed():
     with pytest.raises(Malformed, match="one of \\[1\\]"):
         opened(contract(1)).book(2)
+
+
+def test_a_price_may_be_one_tick():
+    exchange = opened(contract(1, initial_price_ticks=1))
+    assert exchange.limits(1) == (1, 2)
+    (event,) = say(exchange, order_row(2, 1, 1, 1, Side.BUY, 1, 1))
+    assert event[0] & CODE_MASK == ExchangeEvent.ACCEPTED
+    assert exchange.best_bid(1) == 1
+
+
+@pytest.mark.parametrize(("day", "opens"), [(19_999, False), (20_000, True), (20_001, True), (20_002, False)])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_contract_trades_from_its_first_day_to_its_last(day, opens, number):
+    exchange = Exchange([contract(1, last_day=FIRST_DAY + 1)])
+    (event,) = say(exchange, session_row(1, number, SessionState.CONTINUOUS, day))
+    assert (event[0] & CODE_MASK == ExchangeEvent.SESSION_CHANGED) == opens
+    assert opens or Refusal(event[7]) == Refusal.WRONG_DAY

@@ -35,23 +35,26 @@ class Killed:
     ended: bool
 
 
-def killed(words: list[object], after_lines: int, pause_s: float) -> Killed:
-    """Start `ciyuan run`, kill it a moment after it has said so many lines (0: at once)."""
+def playing(words: list[object]) -> subprocess.Popen[str]:
+    """`ciyuan run` in a process of its own, which says on its standard error how far it is."""
     code = "from ciyuan.services.cli import main; main()"
     command = [sys.executable, "-c", code, "run", *map(str, words), "--progress", "json", "--no-report"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as playing:
-        assert playing.stderr is not None
-        lines = [playing.stderr.readline() for _ in range(after_lines)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def killed(words: list[object], after_lines: int, pause_s: float) -> Killed:
+    """Start `ciyuan run`, kill it a moment after it has said so many lines (0: at once)."""
+    with playing(words) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(after_lines)]
         sleep(pause_s)
-        playing.kill()
-        lines += playing.stderr.readlines()
+        process.kill()
+        lines += process.stderr.readlines()
     whole = [json.loads(line) for line in lines if line.endswith("\n")]
-    assert playing.returncode in (0, -signal.SIGKILL), "".join(lines)
+    assert process.returncode in (0, -signal.SIGKILL), "".join(lines)
     acknowledged = [line["acknowledged_rows"] for line in whole]
     assert acknowledged == sorted(acknowledged)
-    return Killed(max(acknowledged, default=0), playing.returncode == 0)
+    return Killed(max(acknowledged, default=0), process.returncode == 0)
 
 
 def check_books(run: Path, death: Killed) -> int:
@@ -106,6 +109,19 @@ def test_a_run_that_is_killed_before_it_says_anything_can_be_begun_again(
     else:
         words = ["--out", run, "--scenario", small_scenario]
     assert killed(words, 3, 0).acknowledged > 0
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(small_run, small_scenario, quick_folder):
+    run = quick_folder / "interrupted"
+    with playing(["--out", run, "--scenario", small_scenario]) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(40)]
+        process.send_signal(signal.SIGINT)
+        lines += process.stderr.readlines()
+    assert process.returncode == 130
+    assert lines[-1].endswith("`ciyuan run --resume`\n")
+    acknowledged = max(json.loads(line)["acknowledged_rows"] for line in lines[:-1])
+    check_same_end(run, small_run, check_books(run, Killed(acknowledged, False)))
 
 
 @pytest.mark.soak

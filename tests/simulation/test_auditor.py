@@ -33,7 +33,8 @@ from tests.venue.market import (
 
 Events = NDArray[np.int64]
 HELD, SETTLED, PRICED, ACCEPTED, FILLED, CANCELLED = 253, 254, 252, 352, 355, 356
-NOVATED, FEE, DEPOSITED, WITHDRAWN, MOVED, ISSUED, LAPSED = 452, 454, 652, 653, 654, 656, 657
+NOVATED, VARIATION, FEE = 452, 453, 454
+DEPOSITED, WITHDRAWN, MOVED, ISSUED, LAPSED = 652, 653, 654, 656, 657
 
 
 @cache
@@ -114,12 +115,12 @@ def fewer_lots(found: Events) -> Events:
         if found[place, 4] == OCT:
             found[place, 6] -= 1
             found[place, 0] &= ~(8 << FLAG_SHIFT)
-    return dropped(CANCELLED)(found)
+    return dropped(CANCELLED, VARIATION, FEE)(found)
 
 
 def one_sided(found: Events) -> Events:
     """The buyer's side of the future's trade is not said, nor what became of its order."""
-    return dropped(CANCELLED)(dropped(FILLED, nth=-1)(found))
+    return dropped(CANCELLED, VARIATION, FEE)(dropped(FILLED, nth=-1)(found))
 
 
 DOCTORED = [
@@ -154,7 +155,12 @@ DOCTORED = [
     ("every purse is what its events make it", changed(MOVED, 6, -1)),
     ("every purse is what its events make it", dropped(MOVED)),
     ("every purse is what its events make it", doubled(DEPOSITED, nth=2)),
-    ("every purse is what its events make it", changed(FEE, 3, -1)),
+    ("every purse is what its events make it", dropped(FEE)),
+    ("fees are those of the fills", changed(FEE, 3, -1)),
+    ("fees are those of the fills", doubled(FEE)),
+    ("variation is what the price moved", changed(VARIATION, 4, 1)),
+    ("variation is of the position held", changed(VARIATION, 5, 1)),
+    ("variation is at the settlement price", changed(VARIATION, 6, 1)),
     ("every purse is what its events make it", changed(NOVATED, 6, 1)),
     ("receipts are what trades make them", changed(ISSUED, 5, 1)),
     ("receipts are what trades make them", dropped(LAPSED, nth=1)),

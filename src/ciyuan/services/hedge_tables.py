@@ -18,6 +18,7 @@ from ciyuan.services.summary import BuyerBill, MeasuredRatio
 from ciyuan.services.tables import write_table
 from ciyuan.simulation.month import Month, World
 from ciyuan.venue.machine import Venue
+from ciyuan.venue.messages import Role
 
 
 class DeskOfRun:
@@ -103,6 +104,19 @@ def write_site_hours(folder: Path, world: World) -> None:
     write_table(folder / "site_hours.parquet", columns)
 
 
+def write_participants(folder: Path, world: World) -> None:
+    """`participants.parquet`: the number by which deliveries name a participant, its name and its roles."""
+    everyone = world.cast.everyone
+    columns: dict[str, NDArray[np.generic]] = {
+        "participant": np.array([one.number for one in everyone], dtype=np.int32),
+        "name": np.array([one.name for one in everyone], dtype=object),
+        "customer": np.array([bool(one.roles & Role.CUSTOMER) for one in everyone]),
+        "supplier": np.array([bool(one.roles & Role.SUPPLIER) for one in everyone]),
+        "trades": np.array([bool(one.roles & (Role.FUTURES | Role.SPOT)) for one in everyone]),
+    }
+    write_table(folder / "participants.parquet", columns)
+
+
 def write_hedge_tables(folder: Path, desk: DeskOfRun, world: World) -> tuple[BuyerBill, ...]:
     """`hedges.parquet` and `hedge_days.parquet` (the largest hedging buyer's), if anyone hedged; returns the bills."""
     reports = {buyer: desk.report(buyer) for buyer in world.hedges.planned_mtok}
@@ -114,7 +128,7 @@ def write_hedge_tables(folder: Path, desk: DeskOfRun, world: World) -> tuple[Buy
         rows = [asdict(bill) for bill in bills]
         plain = [name for name in rows[0] if name != "findings"]
         write_table(folder / "hedges.parquet", {name: _column([row[name] for row in rows]) for name in plain})
-        days = next(iter(reports.values())).bills
+        days = max(reports.values(), key=lambda report: report.exposure.total_centitokens).bills
         planned = days.unhedged_micro if days.locked_micro is None else days.locked_micro
         columns: dict[str, NDArray[np.generic]] = {
             "day": days.days.astype("datetime64[D]"),

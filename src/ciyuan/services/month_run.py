@@ -12,11 +12,10 @@ from ciyuan.basics.errors import Malformed
 from ciyuan.basics.time import NS_PER_HOUR
 from ciyuan.clearing.messages import ClearingEvent
 from ciyuan.desk.messages import CENTI_PER_MTOK
-from ciyuan.exchange.messages import ExchangeEvent
 from ciyuan.index.messages import IndexEvent
 from ciyuan.services.archive import SEGMENTS
 from ciyuan.services.disk import lock_folder
-from ciyuan.services.hedge_tables import DeskOfRun, write_hedge_tables, write_site_hours
+from ciyuan.services.hedge_tables import DeskOfRun, write_hedge_tables, write_participants, write_site_hours
 from ciyuan.services.host import VenueHost
 from ciyuan.services.manifest import (
     MANIFEST,
@@ -218,6 +217,7 @@ def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) ->
             )
         state = venue.state_hash()
         write_site_hours(folder / TABLES, world)
+        write_participants(folder / TABLES, world)
         desk = DeskOfRun(month, venue)
         bills = write_hedge_tables(folder / TABLES, desk, world)
         played = Played(assembled, month, auditor, host, desk, bills)
@@ -260,8 +260,8 @@ def _summary(played: Played, sequence: int, state: str) -> RunSummary:
         tokens_out=int(tally.tokens[2]),
         standard_mtok=int(tally.centitokens.sum()) // CENTI_PER_MTOK,
         charged_micro=int(tally.charged_micro.sum()),
-        orders=counts[ExchangeEvent.ACCEPTED] + counts[ExchangeEvent.REFUSED],
-        orders_refused=counts[ExchangeEvent.REFUSED],
+        orders=tally.orders,
+        orders_refused=tally.orders_refused,
         trades=counts[ClearingEvent.NOVATED],
         fixings=counts[IndexEvent.FIXED],
         withheld=counts[IndexEvent.WITHHELD],

@@ -26,6 +26,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .3rem .7rem; text-align: right; } td:first-child, th:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { white-space: nowrap; } tbody tr:nth-child(even) { background: var(--band); } .scroll { overflow-x: auto; }
+.figures td { white-space: normal; overflow-wrap: anywhere; }
 """
 INTRODUCTION = (
     "Electricity became tokens, tokens were delivered and metered, an index was fixed each day, a future was traded "
@@ -130,7 +131,7 @@ def _figures(summary: RunSummary) -> str:
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
         for name, value in figures_of(summary)
     )
-    return f"<div class=scroll><table><tbody>{rows}</tbody></table></div>"
+    return f"<table class=figures><tbody>{rows}</tbody></table>"
 
 
 def _hedge_words(summary: RunSummary) -> str:

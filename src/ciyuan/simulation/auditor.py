@@ -12,7 +12,8 @@ Laws (each is a name in an exception):
 2. long and short lots of every contract are equal, and are what the clearing house says;
 3. every token delivered is metered once, every metered token is billed once, to the micro-unit;
 4. no order is filled beyond its lots, at a price worse than its own, or by another account than its owner's;
-5. every participant's money is what its deposits, charges, trades, variation and fees make it.
+5. every participant's money is what its deposits, charges, trades, variation and fees make it;
+6. variation is what the price moved on the position that was filled, and fees are those of the fills, to the micro-unit.
 
 Replay and durability (same journal, same state; what was acknowledged survives) are checked by `ciyuan verify`.
 """
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.money import PICO_PER_MICRO
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
-from ciyuan.clearing.messages import ClearingEvent
+from ciyuan.clearing.messages import ClearingEvent, ClearingFlag, ClearingTerms
 from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterCommand, MeterEvent, MeterFlag
 from ciyuan.ledger.messages import AccountFlag
@@ -212,6 +213,75 @@ class MoneyBooks:
             self.receipts[seller, contract.grade] -= delivered
 
 
+class FuturesBooks:
+    """Law 6: what each account's futures are worth, and the fees of its fills, from fills and settlement prices alone.
+
+    `basis` is what a position was entered or last settled at, in tick-lots; `settled` the last settlement price, in ticks.
+    """
+
+    def __init__(self, contracts: dict[int, Contract], terms: ClearingTerms) -> None:
+        self._contracts = contracts
+        self._terms = terms
+        self.lots: dict[tuple[int, int], int] = defaultdict(int)
+        self.basis: dict[tuple[int, int], int] = defaultdict(int)
+        self.settled: dict[int, int] = {}
+        self.fees: dict[int, int] = defaultdict(int)
+
+    def on_filled(self, event: list[int]) -> None:
+        """A fill changes the position and its basis, and costs its fee."""
+        word, _, account, _, number, price, lots, _ = event
+        contract = self._contracts[number]
+        flags = word >> FLAG_SHIFT
+        fees = self._terms.spot_fees if contract.kind == ContractKind.SPOT else self._terms.futures_fees
+        taker = bool(flags & FillFlag.TAKER)
+        per_lot, ppm = (
+            (fees.taker_lot_micro, fees.taker_turnover_ppm)
+            if taker
+            else (fees.maker_lot_micro, fees.maker_turnover_ppm)
+        )
+        turnover = price * lots * contract.tick_value_micro
+        self.fees[account] += max(1, lots * per_lot + (2 * turnover * ppm + 10**6) // (2 * 10**6))
+        if contract.kind != ContractKind.SPOT:
+            signed = -lots if flags & FillFlag.SIDE_SELL else lots
+            self.lots[account, number] += signed
+            self.basis[account, number] += signed * price
+
+    def on_variation(self, event: list[int]) -> None:
+        """Variation is the position at the settlement price, less its basis; the last one at the mean fixing."""
+        word, _, account, number, amount, lots, price, _ = event
+        contract, key = self._contracts[number], (account, number)
+        require(
+            lots == self.lots[key],
+            "variation is of the position held",
+            f"{account} in {number}: {lots}, {self.lots[key]} filled",
+        )
+        if word >> FLAG_SHIFT & ClearingFlag.FINAL:
+            expected = lots * price * contract.lot_mtok - self.basis[key] * contract.tick_value_micro
+            self.lots[key] = self.basis[key] = 0
+        else:
+            require(
+                price == self.settled.get(number),
+                "variation is at the settlement price",
+                f"contract {number}: {price}",
+            )
+            expected = (lots * price - self.basis[key]) * contract.tick_value_micro
+            self.basis[key] = lots * price
+        require(
+            amount == expected,
+            "variation is what the price moved",
+            f"{account} in {number}: {amount}, by fills {expected}",
+        )
+
+    def on_fee(self, event: list[int]) -> None:
+        """The fees of a day are those of its fills."""
+        expected = self.fees.pop(event[2], 0)
+        require(
+            event[3] == expected,
+            "fees are those of the fills",
+            f"{event[2]}: {event[3]}, by fills {expected}",
+        )
+
+
 class Auditor:
     """Hears a venue's commands and events; `check` compares its own books with the venue's. `audits` counts the checks."""
 
@@ -228,6 +298,8 @@ class Auditor:
         self.deliveries = DeliveryBooks()
         self.trades = TradeBooks()
         self.money = MoneyBooks()
+        contracts = {contract.number: contract for contract in venue.terms.contracts}
+        self.futures = FuturesBooks(contracts, venue.terms.clearing)
         self.participants: list[int] = []
         self.asked = 0
         self.audits = 0
@@ -246,8 +318,11 @@ class Auditor:
             self.trades.on_accepted(event)
         elif code == ExchangeEvent.FILLED:
             self.trades.on_filled(event)
+            self.futures.on_filled(event)
         elif code == ExchangeEvent.CANCELLED:
             self.trades.on_cancelled(event)
+        elif code == ExchangeEvent.SETTLEMENT_PRICE:
+            self.futures.settled[event[2]] = event[3]
         elif code == VenueEvent.PARTICIPANT_ADDED:
             self.participants.append(event[2])
         elif code >= VenueEvent.PARTICIPANT_ADDED:
@@ -256,7 +331,14 @@ class Auditor:
             for key in [key for key in self.trades.position if key[1] == event[2]]:
                 del self.trades.position[key]
         else:
-            self.money.on_clearing(code, event, self._spot)
+            self._hear_clearing(code, event)
+
+    def _hear_clearing(self, code: int, event: list[int]) -> None:
+        if code == ClearingEvent.VARIATION:
+            self.futures.on_variation(event)
+        elif code == ClearingEvent.FEE:
+            self.futures.on_fee(event)
+        self.money.on_clearing(code, event, self._spot)
 
     def check(self) -> None:
         """Compare everything. Raises InvariantBroken."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ciyuan.basics.calendar import Calendar, month_days, month_of
+from ciyuan.basics.calendar import Calendar, month_days
 from ciyuan.basics.grade import Grade
 from ciyuan.basics.money import MICRO
 from ciyuan.basics.price import PriceList
@@ -33,9 +33,8 @@ from ciyuan.simulation.schedule import Bell, Step, steps_of_day
 from ciyuan.simulation.tally import Tally
 from ciyuan.simulation.traffic import MeterRows, Traffic
 from ciyuan.simulation.treasury import Treasury, need_of_day, price_row, scaled_list
-from ciyuan.simulation.valuation import daily_values, within_day
+from ciyuan.simulation.valuation import DAYS_IN_YEAR, daily_values, expected_growth_year, within_day
 
-ENTRY_STATES = frozenset({int(SessionState.AUCTION_ENTRY), int(SessionState.CONTINUOUS)})
 TRADING_STATES = frozenset({int(SessionState.AUCTION_ENTRY), int(SessionState.CONTINUOUS)})
 Submit = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 Listener = Callable[[NDArray[np.int64], NDArray[np.int64]], None]
@@ -144,7 +143,7 @@ class Month:
         self._send(self._clock.rows(step))
         meter = self._meter.between(step.start_ns, step.end_ns)
         orders: list[Row] = []
-        open_now = {number: state for number, state in self._clock.state.items() if state in ENTRY_STATES}
+        open_now = {number: state for number, state in self._clock.state.items() if state in TRADING_STATES}
         if step.trading and open_now:
             auction = frozenset(
                 number for number, state in open_now.items() if state == SessionState.AUCTION_ENTRY
@@ -170,17 +169,12 @@ class Month:
         return worth
 
     def _expected_mean(self, month: int, day: int, value: float) -> float:
-        """The mean that a month's fixings should come to: those that are behind us as they were, the others at today's value."""
+        """The mean that a month's fixings should come to: those behind us as they were, the others as the value should grow."""
         days = self.world.calendar.business_days(*month_days(month))
-        if month != month_of(day):
-            years = max(days[0] - day, 0) / 365.0
-            return value * float(
-                np.exp(
-                    (self.world.scenario.drift_year + 0.5 * self.world.scenario.volatility_year**2) * years
-                )
-            )
         behind = [self._values[past - self.first_day] for past in days if past < day]
-        return float((sum(behind) + value * (len(days) - len(behind))) / len(days))
+        ahead = np.array([at - day for at in days if at >= day], dtype=np.float64) / DAYS_IN_YEAR
+        grown = value * np.exp(expected_growth_year(self.world.scenario) * ahead)
+        return float((sum(behind) + grown.sum()) / len(days))
 
     def _send(self, rows: list[Row], meter: NDArray[np.int64] | None = None) -> None:
         """Hand over the meter's rows and then `rows` as one batch, and tell everyone what came of it."""

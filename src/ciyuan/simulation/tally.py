@@ -9,9 +9,8 @@ from ciyuan.basics.calendar import Calendar
 from ciyuan.basics.grade import ConversionVector
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
 from ciyuan.clearing.messages import ClearingEvent
-from ciyuan.exchange.messages import ExchangeEvent
+from ciyuan.exchange.messages import CONTRACT, ExchangeEvent
 from ciyuan.gateway.messages import MeterEvent, MeterFlag
-from ciyuan.index.messages import IndexEvent
 
 
 class Tally:
@@ -29,6 +28,7 @@ class Tally:
         self.supplied_centitokens = np.zeros(shape, dtype=np.int64)
         self.tokens = np.zeros(3, dtype=np.int64)
         self.settled = 0
+        self.orders_refused = 0
         self.counts: dict[int, int] = defaultdict(int)
         self.variation_micro: dict[tuple[int, int, int], int] = defaultdict(int)
         self.fees_micro: dict[tuple[int, int], int] = defaultdict(int)
@@ -40,6 +40,8 @@ class Tally:
         present, numbers = np.unique(codes, return_counts=True)
         for code, number in zip(present.tolist(), numbers.tolist(), strict=True):
             self.counts[code] += number
+        refused = codes == ExchangeEvent.REFUSED
+        self.orders_refused += int(np.count_nonzero(events[refused, CONTRACT]))
         if self.counts[MeterEvent.SETTLED]:
             self._deliveries(events[codes == MeterEvent.SETTLED])
         for event in events[
@@ -76,11 +78,6 @@ class Tally:
             self.bought[seller, contract].append((event[1], price_ticks, -lots))
 
     @property
-    def orders_answered(self) -> int:
+    def orders(self) -> int:
         """Orders that the exchange accepted or refused."""
-        return self.counts[ExchangeEvent.ACCEPTED] + self.counts[ExchangeEvent.REFUSED]
-
-    @property
-    def fixings(self) -> int:
-        """Fixings published."""
-        return self.counts[IndexEvent.FIXED]
+        return self.counts[ExchangeEvent.ACCEPTED] + self.orders_refused

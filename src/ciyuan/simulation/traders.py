@@ -57,8 +57,15 @@ class NoiseTrader:
             kind = OrderFlag.LIMIT if auction else KINDS[kinds[i]]
             price = self._price(market, contract, is_sell, value_ticks[contract], int(away[i]), kind)
             self.pad.order(rows, time_ns, contract, is_sell, price, size, kind=kind)
-        while len(self.pad.open) > OPEN_ORDERS_MAX and not auction:
-            self.pad.cancel(rows, time_ns, next(iter(self.pad.open)))
+        if not auction:
+            self._take_back(rows, time_ns, value_ticks)
+
+    def _take_back(self, rows: list[Row], time_ns: int, value_ticks: Mapping[int, int]) -> None:
+        """Cancel the oldest orders, of contracts that trade now, until there are few enough."""
+        too_many = len(self.pad.open) - OPEN_ORDERS_MAX
+        oldest = [order.order_id for order in self.pad.open.values() if order.contract in value_ticks]
+        for order_id in oldest[: max(too_many, 0)]:
+            self.pad.cancel(rows, time_ns, order_id)
 
     @staticmethod
     def _price(market: Market, contract: int, is_sell: bool, value: int, away: int, kind: OrderFlag) -> int:

@@ -33,6 +33,12 @@ def daily_values(scenario: Scenario, start_usd_per_mtok: float, days: int) -> ND
     return values
 
 
+def expected_growth_year(scenario: Scenario) -> float:
+    """Logarithm of the factor by which the value should grow in a year: drift, jumps, and half the slow part's variance."""
+    jumps = scenario.jumps_year * float(np.expm1(scenario.jump_log))
+    return scenario.drift_year + jumps + 0.5 * (1 - FAST_PART) * scenario.volatility_year**2
+
+
 def within_day(scenario: Scenario, day: int, value: float, after: float, steps: int) -> NDArray[np.float64]:
     """Values at each of `steps` steps of a day, shape (steps,): a bridge from the day's value to the next day's."""
     luck = stream(scenario.seed, "within day", day)

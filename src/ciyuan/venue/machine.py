@@ -139,7 +139,7 @@ class Venue:
     def _indexed(self, row: Sequence[int], code: int, out: Out) -> None:
         if code == IndexCommand.FIX:
             self._pricing.before_fixing(row, out)
-        out.extend(tuple(event) for event in self.index.apply(np.array([row], dtype=np.int64)).tolist())
+        self.index.apply_one(row, out)
 
     def _own(self, row: Sequence[int], code: int, out: Out) -> None:
         handler = self._handlers.get(code)

@@ -119,15 +119,14 @@ class Pricing:
     def _observe(self, out: Out, row: Row) -> None:
         """Hand the index one observation; what it says of it, if anything, is a refusal."""
         if row[4] > 0:
-            out.extend(tuple(event) for event in self._index.apply(np.array([row], dtype=np.int64)).tolist())
+            self._index.apply_one(row, out)
 
     def _wants(self, time_ns: int) -> bool:
         return bool(self._index.wants(np.array([time_ns], dtype=np.int64))[0])
 
     def relate(self, time_ns: int, number: int, group: int, out: Out) -> None:
         """Tell the index that a participant counts as one with its group."""
-        rows = np.array([relate_row(time_ns, number, group)], dtype=np.int64)
-        out.extend(tuple(event) for event in self._index.apply(rows).tolist())
+        self._index.apply_one(relate_row(time_ns, number, group), out)
 
     def sample(self, row: Sequence[int], out: Out) -> Answer:
         """SAMPLE: the offers that stand at the best price of a spot contract become executable quotes of the index."""
