@@ -48,7 +48,7 @@ def test_a_buyers_bill_is_what_its_deliveries_cost_in_the_month(bills, small_run
 def test_the_futures_of_a_bill_are_the_variation_and_fees_of_its_statements(bills, small_run):
     for bill in bills:
         ((brought,),) = asked(
-            f"SELECT sum(variation_micro - fees_micro) FROM '{small_run}/tables/statement_money.parquet' "
+            f"SELECT sum(variation_micro - fees_micro) FROM '{small_run}/tables/statements.parquet' "
             f"WHERE participant = '{bill.buyer}'"
         )
         assert brought == bill.futures_micro

@@ -16,10 +16,7 @@ from ciyuan.services.run_tables import LEGS, LEVELS, run_specs
 from ciyuan.services.tables import Tables
 from tests.services.runs import asked, rows_of
 
-TABLES = (
-    *("deliveries", "fills", "fixings", "settlements", "positions", "margin"),
-    *("statement_money", "statement_spot", "statements"),
-)
+TABLES = ("deliveries", "fills", "fixings", "settlements", "positions", "margin", "statements")
 
 
 @pytest.fixture
@@ -88,20 +85,17 @@ def test_variation_sums_to_zero_every_day(told):
 
 def test_every_statement_reconciles(told):
     wrong = told(
-        "SELECT s.participant, s.day FROM {statement_money} m POSITIONAL JOIN {statement_spot} p "
-        "POSITIONAL JOIN {statements} s WHERE m.participant <> s.participant OR p.participant <> s.participant "
-        "OR m.day <> s.day OR p.day <> s.day OR m.opening_micro + m.transferred_micro + m.variation_micro "
-        "- m.fees_micro - p.bought_micro + p.sold_micro + s.lent_micro <> s.closing_micro"
+        "SELECT participant, day FROM {statements} WHERE opening_micro + transferred_micro + variation_micro "
+        "- fees_micro - bought_micro + sold_micro + lent_micro <> closing_micro"
     )
     assert wrong == []
 
 
 def test_a_days_closing_is_the_next_days_opening(told):
     broken = told(
-        "SELECT participant, day FROM (SELECT s.participant, s.day, m.opening_micro, lag(s.closing_micro) OVER "
-        "(PARTITION BY s.participant ORDER BY s.place) AS before FROM "
-        "(SELECT *, row_number() OVER () AS place FROM {statements}) s POSITIONAL JOIN {statement_money} m) "
-        "WHERE opening_micro <> before"
+        "SELECT participant, day FROM (SELECT participant, day, opening_micro, lag(closing_micro) OVER "
+        "(PARTITION BY participant ORDER BY place) AS before FROM "
+        "(SELECT *, row_number() OVER () AS place FROM {statements})) WHERE opening_micro <> before"
     )
     assert broken == []
 
@@ -164,9 +158,9 @@ EVENTS = {
     "settlements": [kind_word(ExchangeEvent.SETTLEMENT_PRICE), AT, SPOT.number, 90, DAY, 2, 99, 81],
     "positions": [kind_word(ClearingEvent.VARIATION), AT, 2, SPOT.number, -5, 6, 90, DAY],
     "margin": [kind_word(ClearingEvent.MARGIN), AT, 2, 10, 30, 20, 0, DAY],
-    "statement_money": [kind_word(ClearingEvent.STATEMENT_MONEY), AT, 2, DAY, 1, 2, 3, 4],
-    "statement_spot": [kind_word(ClearingEvent.STATEMENT_SPOT), AT, 2, DAY, 1, 2, 3, 4],
-    "statements": [kind_word(ClearingEvent.STATEMENT_CLOSING), AT, 2, DAY, 1, 2, 3, 4],
+    "money": [kind_word(ClearingEvent.STATEMENT_MONEY), AT, 2, DAY, 1, 2, 3, 4],
+    "spot": [kind_word(ClearingEvent.STATEMENT_SPOT), AT, 2, DAY, 5, 6, 7, 8],
+    "closing": [kind_word(ClearingEvent.STATEMENT_CLOSING), AT, 2, DAY, 9, 10, 11, 12],
 }
 ON = {"day": date(2026, 10, 1), "participant": "Ada"}
 ROWS = {
@@ -207,12 +201,10 @@ ROWS = {
     },
     "positions": ON | {"contract": SPOT.code, "lots": 6, "variation_micro": -5},
     "margin": ON | {"requirement_micro": 10, "equity_micro": 30, "excess_micro": 20},
-    "statement_money": ON
-    | {"opening_micro": 1, "transferred_micro": 2, "variation_micro": 3, "fees_micro": 4},
-    "statement_spot": ON
-    | {"bought_micro": 1, "sold_micro": 2, "receipts_bought": 3, "receipts_sold": 4},
     "statements": ON
-    | {"lent_micro": 1, "closing_micro": 2, "requirement_micro": 3, "excess_micro": 4},
+    | {"opening_micro": 1, "transferred_micro": 2, "variation_micro": 3, "fees_micro": 4}
+    | {"bought_micro": 5, "sold_micro": 6, "receipts_bought": 7, "receipts_sold": 8}
+    | {"lent_micro": 9, "closing_micro": 10, "requirement_micro": 11, "excess_micro": 12},
 }  # fmt: skip
 
 

@@ -129,3 +129,16 @@ def test_a_small_table_is_written_whole(tmp_path):
     day = np.array([20_000], dtype=np.int64).astype("datetime64[D]")
     write_table(tmp_path / "small.parquet", {"day": day, "name": np.array(["a"], dtype=object)})
     assert pq.read_table(tmp_path / "small.parquet").to_pylist() == [{"day": date(2024, 10, 4), "name": "a"}]
+
+
+def test_a_joined_record_is_one_event_of_each_code(tmp_path):
+    spec = TableSpec("pairs", (7, 9), (word("first", 4), word("second", 8 + 4)), joined=True)
+    taken(
+        tmp_path,
+        [event(7, amount=1), event(9, amount=2), event(7, amount=3), event(9, amount=4)],
+        specs=(spec,),
+    )
+    assert pq.read_table(tmp_path / "pairs.parquet").to_pylist() == [
+        {"first": 1, "second": 2},
+        {"first": 3, "second": 4},
+    ]

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ciyuan.basics.rows import ROW_WORDS
 from ciyuan.clearing.messages import ClearingEvent
 from ciyuan.exchange.messages import Contract, ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterEvent, MeterFlag
@@ -88,15 +89,6 @@ def _members(contracts: tuple[Contract, ...], names: Mapping[int, str]) -> tuple
     member = named("participant", 2, names)
     positions = (day_column("day", 7), member, named("contract", 3, codes), word("lots", 5))
     margin = (day_column("day", 7), member, word("requirement_micro", 3), word("equity_micro", 4))
-    stated = (time_column(), day_column("day", 3), member)
-    money = ("opening_micro", "transferred_micro", "variation_micro", "fees_micro")
-    spot = ("bought_micro", "sold_micro", "receipts_bought", "receipts_sold")
-    closing = ("lent_micro", "closing_micro", "requirement_micro", "excess_micro")
-    statements = (
-        ("statement_money", ClearingEvent.STATEMENT_MONEY, money),
-        ("statement_spot", ClearingEvent.STATEMENT_SPOT, spot),
-        ("statements", ClearingEvent.STATEMENT_CLOSING, closing),
-    )
     return (
         TableSpec(
             "positions",
@@ -104,11 +96,24 @@ def _members(contracts: tuple[Contract, ...], names: Mapping[int, str]) -> tuple
             (time_column(), *positions, word("variation_micro", 4)),
         ),
         TableSpec("margin", (ClearingEvent.MARGIN,), (time_column(), *margin, word("excess_micro", 5))),
-        *(
-            TableSpec(name, (code,), (*stated, *(word(column, at) for at, column in enumerate(columns, 4))))
-            for name, code, columns in statements
-        ),
+        _statements(member),
     )
+
+
+def _statements(member: Column) -> TableSpec:
+    """A statement is told in three events: money, spot, closing."""
+    told = (ClearingEvent.STATEMENT_MONEY, ClearingEvent.STATEMENT_SPOT, ClearingEvent.STATEMENT_CLOSING)
+    parts = (
+        ("opening_micro", "transferred_micro", "variation_micro", "fees_micro"),
+        ("bought_micro", "sold_micro", "receipts_bought", "receipts_sold"),
+        ("lent_micro", "closing_micro", "requirement_micro", "excess_micro"),
+    )
+    figures = (
+        word(name, ROW_WORDS * event + 4 + place)
+        for event, names in enumerate(parts)
+        for place, name in enumerate(names)
+    )
+    return TableSpec("statements", told, (time_column(), day_column("day", 3), member, *figures), joined=True)
 
 
 def _looked_up(numbers: NDArray[np.int64], values: Mapping[int, int]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
+from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, ROW_WORDS
 
 ROWS_PER_GROUP = 100_000
 
@@ -64,11 +64,16 @@ def named(name: str, index: int, names: Mapping[int, str]) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """A table: the event codes it takes, and its columns."""
+    """A table: the event codes it takes, and its columns.
+
+    A record is one event of any of the codes; or, `joined`, one of each, which are told together and in that order: its columns
+    then read off the events side by side, (n, 8 x codes), so that word w of the second event is word 8 + w.
+    """
 
     name: str
     codes: tuple[int, ...]
     columns: tuple[Column, ...]
+    joined: bool = False
 
 
 class Tables:
@@ -105,6 +110,8 @@ class Tables:
         if not self._kept[spec.name]:
             return
         rows = np.concatenate(self._kept[spec.name])
+        if spec.joined:
+            rows = rows.reshape(-1, ROW_WORDS * len(spec.codes))
         arrays = [pa.array(column.read(rows), type=column.kind) for column in spec.columns]
         self._writer[spec.name].write_table(pa.Table.from_arrays(arrays, schema=self._schema[spec.name]))
         self.rows[spec.name] += len(rows)
