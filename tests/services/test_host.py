@@ -56,10 +56,10 @@ def hosted(journaled=(), *, resume=False):
     return VenueHost(Echo(trace), log, resume=resume), log, trace  # type: ignore[arg-type]
 
 
-def test_rows_are_journaled_then_applied_and_durable_before_they_are_answered():
+def test_rows_are_journaled_and_durable_before_they_are_applied_and_answered():
     host, log, trace = hosted()
     events = host.submit(rows(0, 3))
-    assert trace == [("staged", 3), ("applied", 3), ("durable", 3)]
+    assert trace == [("staged", 3), ("durable", 3), ("applied", 3)]
     assert np.array_equal(events, rows(0, 3))
     assert (host.acknowledged_rows, len(log.rows)) == (3, 3)
 

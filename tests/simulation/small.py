@@ -11,8 +11,9 @@ from ciyuan.basics.calendar import Calendar, day_from_iso, month_days
 from ciyuan.basics.rows import TIME
 from ciyuan.services.world import Files, assemble
 from ciyuan.simulation.auditor import Auditor
-from ciyuan.simulation.month import Month, World
+from ciyuan.simulation.month import Month
 from ciyuan.simulation.scenario import Scenario
+from ciyuan.simulation.world import World
 from ciyuan.venue.machine import Venue
 from ciyuan.venue.terms import VenueTerms
 

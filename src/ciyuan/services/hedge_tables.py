@@ -16,7 +16,8 @@ from ciyuan.exchange.messages import Contract
 from ciyuan.index.messages import Leg, MonthMean
 from ciyuan.services.summary import BuyerBill, MeasuredRatio
 from ciyuan.services.tables import write_table
-from ciyuan.simulation.month import Month, World
+from ciyuan.simulation.month import Month
+from ciyuan.simulation.world import World
 from ciyuan.venue.machine import Venue
 from ciyuan.venue.messages import Role
 

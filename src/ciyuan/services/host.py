@@ -1,6 +1,6 @@
 """The host of a venue: nothing that a command brought about is told before the command is durable.
 
-`submit` is the whole door: journal, apply, make durable, answer. A simulated month goes through the same door a group at a time:
+`submit` is the whole door: journal, make durable, apply, answer. A simulated month goes through the same door a group at a time:
 `stage` gives the events to the world, which is in this process and dies with it, and `commit` makes all that was staged durable
 with one sync; only then is it counted as acknowledged and shown to anyone. A disk that takes 4 ms to sync would otherwise spend
 a minute on a month's 15,000 steps.
@@ -52,28 +52,36 @@ class VenueHost:
         self._ahead = EMPTY
 
     def submit(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Journal `rows` (n, 8), apply them, return the events (m, 8) when the rows are durable, and all staged before them.
+        """Journal `rows` (n, 8), make them durable (and all staged before them), apply them, return the events (m, 8).
 
         Malformed rows are refused before they are journaled.
         """
-        events = self.stage(rows)
-        self.commit()
+        self._journal(rows)
+        self._log.commit()
+        events = self._apply(rows)
+        self.acknowledged_rows = self._applied_rows
         return events
 
     def stage(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """As `submit`, but nothing is durable, and the events nobody else's to know, before the next commit."""
-        self.venue.check(rows)
-        known = self._match(rows)
-        if known < len(rows):
-            self._log.stage(rows[known:])
-        events = self.venue.apply(rows)
-        self._applied_rows += len(rows)
-        return events
+        self._journal(rows)
+        return self._apply(rows)
 
     def commit(self) -> None:
         """Make what was staged durable; it is acknowledged then."""
         self._log.commit()
         self.acknowledged_rows = self._applied_rows
+
+    def _journal(self, rows: NDArray[np.int64]) -> None:
+        self.venue.check(rows)
+        known = self._match(rows)
+        if known < len(rows):
+            self._log.stage(rows[known:])
+
+    def _apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        events = self.venue.apply(rows)
+        self._applied_rows += len(rows)
+        return events
 
     def _match(self, rows: NDArray[np.int64]) -> int:
         """How many of `rows` the journal holds already; Malformed if it holds others in their place."""

@@ -28,10 +28,10 @@ from ciyuan.services.usage import Usage, read_usage
 from ciyuan.simulation.cast import Provider, cast_of
 from ciyuan.simulation.chance import stream
 from ciyuan.simulation.hedging import plan_hedges
-from ciyuan.simulation.month import World
 from ciyuan.simulation.plant import build_plant
 from ciyuan.simulation.scenario import Scenario
 from ciyuan.simulation.traffic import Sizes, Traffic, simulated_traffic, with_limits
+from ciyuan.simulation.world import World
 from ciyuan.venue.terms import VenueTerms, house_accounts
 
 DEFAULT_SIZES = "azure_2023_conv"

@@ -9,64 +9,30 @@ Invariants: time never runs backwards from row to row; a row is sent once; every
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ciyuan.basics.calendar import Calendar, month_days
-from ciyuan.basics.grade import Grade
+from ciyuan.basics.calendar import month_days
 from ciyuan.basics.money import MICRO
 from ciyuan.basics.price import PriceList
 from ciyuan.basics.rows import ROW_WORDS, Row
-from ciyuan.exchange.messages import Contract, ContractKind, SessionState
+from ciyuan.exchange.messages import ContractKind, SessionState
 from ciyuan.gateway.messages import parties_word
-from ciyuan.simulation.cast import Cast, Provider
 from ciyuan.simulation.clockwork import Clockwork
 from ciyuan.simulation.crowd import Crowd
-from ciyuan.simulation.hedging import HedgePlan
 from ciyuan.simulation.makers import Market
 from ciyuan.simulation.opening import opening_rows
-from ciyuan.simulation.plant import Plant
-from ciyuan.simulation.scenario import Scenario
-from ciyuan.simulation.schedule import Bell, Step, steps_of_day
+from ciyuan.simulation.schedule import Step, steps_of_day
 from ciyuan.simulation.tally import Tally
-from ciyuan.simulation.traffic import MeterRows, Traffic
+from ciyuan.simulation.traffic import MeterRows
 from ciyuan.simulation.treasury import Treasury, need_of_day, price_row, scaled_list
 from ciyuan.simulation.valuation import DAYS_IN_YEAR, daily_values, expected_growth_year, within_day
+from ciyuan.simulation.world import World
 
 TRADING_STATES = frozenset({int(SessionState.AUCTION_ENTRY), int(SessionState.CONTINUOUS)})
 Submit = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 Listener = Callable[[NDArray[np.int64], NDArray[np.int64]], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class World:
-    """All that a month is played from: facts and drawn traffic; nothing in it changes while it is played."""
-
-    scenario: Scenario
-    calendar: Calendar
-    grade: Grade
-    contracts: tuple[Contract, ...]
-    bells: tuple[Bell, ...]
-    cast: Cast
-    plant: Plant
-    traffic: Traffic
-    factory_lists: tuple[PriceList, ...]
-    providers: tuple[Provider, ...]
-    hedges: HedgePlan
-    start_usd_per_mtok: float
-
-    @property
-    def days(self) -> tuple[int, int]:
-        """The first day of the prologue and the last day of the month."""
-        first, last = month_days(self.scenario.month)
-        before = first
-        for _ in range(self.scenario.prologue_days):
-            before -= 1
-            while not self.calendar.is_business(before):
-                before -= 1
-        return before, last
 
 
 class Month:

@@ -1,21 +1,17 @@
 """The opening: participants, their first money, proved capacity, issued receipts and price lists, before anything trades."""
 
-from typing import TYPE_CHECKING
-
 from ciyuan.basics.calendar import month_days
 from ciyuan.basics.rows import Row
 from ciyuan.basics.tokens import MTOK
 from ciyuan.simulation.cast import MAKER_CASH_MICRO, TRADER_CASH_MICRO
 from ciyuan.simulation.treasury import deposit_row, price_row
+from ciyuan.simulation.world import World
 from ciyuan.venue.messages import Purse, VenueCommand
-
-if TYPE_CHECKING:
-    from ciyuan.simulation.month import World
 
 HOURS_PER_DAY = 24
 
 
-def opening_rows(world: "World", time_ns: int) -> tuple[list[Row], int]:
+def opening_rows(world: World, time_ns: int) -> tuple[list[Row], int]:
     """The rows, all at `time_ns`, and the next free key of deposits and issues."""
     cast, scenario = world.cast, world.scenario
     rows: list[Row] = [
