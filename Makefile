@@ -40,8 +40,8 @@ run: setup ## play the month into runs/month (RUN=folder, DATA=folder of real po
 	@extra=()
 	power=$(DATA)/grid/prices_hourly_native_2023.csv
 	sample=$(DATA)/usage/azure_2023_conv.csv.gz
-	if [ -f "$$power" ]; then extra+=(--power "$$power"); else echo "no $$power: power prices from the catalogue"; fi
-	if [ -f "$$sample" ]; then extra+=(--sample "$$sample"); else echo "no $$sample: traffic shaped by the catalogue"; fi
+	if [ -f "$$power" ]; then extra+=(--power "$$power"); else echo "power prices: the catalogue's (DATA=folder for hourly ones)"; fi
+	if [ -f "$$sample" ]; then extra+=(--sample "$$sample"); else echo "request sizes: the catalogue's (DATA=folder for a sample)"; fi
 	$(BIN)/ciyuan run --out $(RUN) --replace "$${extra[@]}"
 	echo "report: $(RUN)/report.html"
 

@@ -8,7 +8,7 @@ TORN = TornTail("segment-00000002.journal", 4096, 100, "the file ends inside its
 
 
 def test_a_whole_journal_is_said_to_be_whole():
-    assert str(Recovery(2, 3, 40)) == "journal: 40 rows in 3 batches and 2 segments are whole."
+    assert str(Recovery(2, 3, 40)) == "journal: 40 rows in 3 batches and 2 segments, all whole."
 
 
 @pytest.mark.parametrize(("cut", "fate"), [(True, "cut off"), (False, "left in place")])

@@ -134,7 +134,7 @@ def test_a_scenario_file_that_is_no_toml_is_refused(tmp_path, text):
 @pytest.mark.parametrize("option", ["--usage", "--sample", "--power"])
 def test_an_input_file_that_is_not_there_is_refused(tmp_path, option):
     assert f"input file {tmp_path / 'absent'}" in refused(
-        tmp_path / "run", option, tmp_path / "absent", "--requests", "10"
+        tmp_path / "run", option, tmp_path / "absent", "--seed", "10"
     )
 
 
@@ -142,7 +142,7 @@ def test_an_input_file_that_is_not_there_is_refused(tmp_path, option):
 def test_an_input_file_that_is_something_else_is_refused(tmp_path, option):
     path = tmp_path / "file.csv"
     path.write_text("a,b,c\n1,2,3\n")
-    assert str(path) in refused(tmp_path / "run", option, path, "--requests", "10")
+    assert str(path) in refused(tmp_path / "run", option, path, "--seed", "10")
 
 
 # --- usage files, from the command line ---
@@ -184,13 +184,18 @@ def test_usage_longer_than_a_month_wants_to_be_stretched(tmp_path):
     assert "--stretch" in err
 
 
+@pytest.mark.parametrize("also", [["--requests", "3"], ["--sample", "x.csv"]])
+def test_usage_to_replay_and_traffic_to_draw_are_refused_together(tmp_path, also):
+    assert "option --usage" in refused(tmp_path / "run", "--usage", tmp_path / "usage.csv", *also)
+
+
 def test_more_customers_than_buyers_are_refused(tmp_path):
     usage = tmp_path / "usage.csv"
     rows = [f"{at},10,2,customer {at}" for at in range(5)]
     usage.write_text("\n".join([HEADER + ",customer", *rows]) + "\n")
     err = refused(tmp_path / "run", "--usage", usage, "--scenario", scenario_file(tmp_path, {"buyers": 4}))
     assert "usage file, customer" in err
-    assert "Set buyers in the scenario" in err
+    assert "buyers = 5" in err
 
 
 def test_a_lenient_run_lists_the_bad_rows_and_meters_the_others(quick_folder, small_scenario):

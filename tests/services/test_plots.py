@@ -44,6 +44,7 @@ def settlements(days=DAYS, contracts=("KIMI26.SPOT", "KIMI26.2610")):
 def margin(days=DAYS):
     return {
         "day": np.repeat(days, 2),
+        "participant": np.tile(np.array(["Ada", "Bo"], dtype=object), len(days)),
         "requirement_micro": np.full(2 * len(days), 10**9),
         "equity_micro": np.tile(np.array([5 * 10**9, 0]), len(days)),
     }

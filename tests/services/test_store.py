@@ -27,7 +27,7 @@ def test_a_new_store_is_empty(folder):
         assert (store.sequence, store.genesis) == (0, GENESIS)
         assert list(store.read()) == []
         assert store.latest_snapshot() is None
-        assert str(store.recovery) == "journal: 0 rows in 0 batches and 1 segments are whole."
+        assert str(store.recovery) == "journal: 0 rows in 0 batches and 1 segment, all whole."
 
 
 def test_append_gives_the_last_rows_sequence_and_the_rows_are_there_again(folder):

@@ -38,7 +38,7 @@ def replayed(
 
 def test_without_files_every_figure_is_the_catalogues(plain):
     assert plain.world.traffic.time_ns.shape == (500,)
-    assert set(plain.sources) == {"traffic", "power", "list prices", "serving"}
+    assert set(plain.sources) == {"market", "traffic", "power", "list prices", "serving"}
     assert "catalogue" in plain.sources["traffic"]
     assert "not a series" in plain.sources["power"]
     assert plain.bad_rows == ()
@@ -115,7 +115,7 @@ def test_without_names_customers_are_drawn_from_the_seed(tmp_path):
 
 def test_a_stretched_file_fills_the_month_in_its_own_order(tmp_path):
     times = replayed(tmp_path, "5,1,1", "6,2,2", f"{5 + 90 * 86_400},3,3", stretch=True).world.traffic.time_ns
-    room = (HOURS - 1) * NS_PER_HOUR
+    room = HOURS * NS_PER_HOUR - 1
     assert (times - START).tolist() == [0, NS_PER_SECOND * room // (90 * 86_400 * NS_PER_SECOND), room]
 
 
@@ -124,7 +124,7 @@ def test_a_file_of_one_moment_can_be_stretched(tmp_path):
     assert (times - START).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(("seconds", "fits"), [((HOURS - 1) * 3600 - 1, True), ((HOURS - 1) * 3600, False)])
+@pytest.mark.parametrize(("seconds", "fits"), [(HOURS * 3600 - 1, True), (HOURS * 3600, False)])
 def test_a_file_fits_the_month_or_is_refused(tmp_path, seconds, fits):
     if fits:
         assert len(replayed(tmp_path, "0,1,1", f"{seconds},1,1").world.traffic) == 2
@@ -137,7 +137,7 @@ def test_bad_rows_are_listed_in_words(tmp_path):
     assembled = replayed(tmp_path, "1,1,1", "2,x,1", lenient=True)
     (row,) = assembled.bad_rows
     assert "line 3, field input_tokens" in row
-    assert assembled.sources["traffic"] == "every row of usage.csv"
+    assert assembled.sources["traffic"] == "1 rows of usage.csv, 1 bad rows left out"
 
 
 def test_a_sample_gives_sizes_and_not_times(tmp_path):
@@ -148,7 +148,7 @@ def test_a_sample_gives_sizes_and_not_times(tmp_path):
         zip(assembled.world.traffic.input.tolist(), assembled.world.traffic.output.tolist(), strict=True)
     )
     assert pairs == {(70, 30), (110, 50)}
-    assert assembled.sources["traffic"] == "sizes drawn from sample.csv"
+    assert assembled.sources["traffic"].startswith("sizes drawn from sample.csv; each request stands for ")
 
 
 # --- power ---

@@ -33,7 +33,7 @@ from tests.venue.market import (
 
 Events = NDArray[np.int64]
 HELD, SETTLED, PRICED, ACCEPTED, FILLED, CANCELLED = 253, 254, 252, 352, 355, 356
-NOVATED, VARIATION, FEE = 452, 453, 454
+NOVATED, VARIATION, FEE, CLOSING = 452, 453, 454, 462
 DEPOSITED, WITHDRAWN, MOVED, ISSUED, LAPSED = 652, 653, 654, 656, 657
 
 
@@ -115,12 +115,12 @@ def fewer_lots(found: Events) -> Events:
         if found[place, 4] == OCT:
             found[place, 6] -= 1
             found[place, 0] &= ~(8 << FLAG_SHIFT)
-    return dropped(CANCELLED, VARIATION, FEE)(found)
+    return dropped(CANCELLED, VARIATION, FEE, CLOSING)(found)
 
 
 def one_sided(found: Events) -> Events:
     """The buyer's side of the future's trade is not said, nor what became of its order."""
-    return dropped(CANCELLED, VARIATION, FEE)(dropped(FILLED, nth=-1)(found))
+    return dropped(CANCELLED, VARIATION, FEE, CLOSING)(dropped(FILLED, nth=-1)(found))
 
 
 DOCTORED = [
@@ -132,9 +132,10 @@ DOCTORED = [
     ("a delivery is rated by a list in force", changed(PRICED, 7, 10**15, nth=1)),
     ("every metered token is billed once", changed(SETTLED, 7, 1)),
     ("every metered token is billed once", changed(SETTLED, 7, -1, nth=1)),
-    ("every metered token is billed once", changed(SETTLED, 4, 1)),
-    ("every metered token is billed once", changed(SETTLED, 6, -1)),
-    ("every metered token is billed once", changed(SETTLED, 5, 5)),
+    ("every token delivered is metered once", changed(SETTLED, 4, 1)),
+    ("every token delivered is metered once", changed(SETTLED, 6, -1)),
+    ("every token delivered is metered once", changed(SETTLED, 5, 5)),
+    ("every delivery is answered once", dropped(SETTLED)),
     ("every metered token is billed once", changed(SETTLED, 0, 1 << FLAG_SHIFT)),
     ("every metered token is billed once", changed(PRICED, 4, 1000, nth=1)),
     ("only an accepted order trades", dropped(ACCEPTED, nth=0)),
@@ -155,7 +156,8 @@ DOCTORED = [
     ("every purse is what its events make it", changed(MOVED, 6, -1)),
     ("every purse is what its events make it", dropped(MOVED)),
     ("every purse is what its events make it", doubled(DEPOSITED, nth=2)),
-    ("every purse is what its events make it", dropped(FEE)),
+    ("fees are those of the fills", dropped(FEE)),
+    ("every purse is what its events make it", dropped(FEE, CLOSING)),
     ("fees are those of the fills", changed(FEE, 3, -1)),
     ("fees are those of the fills", doubled(FEE)),
     ("variation is what the price moved", changed(VARIATION, 4, 1)),

@@ -59,9 +59,8 @@ class Recovery:
 
     def __str__(self) -> str:
         """One sentence for each thing that was found."""
-        said = [
-            f"journal: {self.rows} rows in {self.batches} batches and {self.segments} segments are whole."
-        ]
+        segments = f"{self.segments} segment{'s' * (self.segments != 1)}"
+        said = [f"journal: {self.rows} rows in {self.batches} batches and {segments}, all whole."]
         if self.torn is not None:
             torn, fate = self.torn, "cut off" if self.cut else "left in place"
             said.append(

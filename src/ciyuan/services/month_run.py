@@ -75,6 +75,7 @@ def play_month(order: RunOrder, progress: str) -> RunSummary:
         assembled = assemble(scenario_from(manifest.settings), _files(manifest))
         _expect_same_terms(manifest, assembled)
         if not order.resume:
+            _expect_free(order.out, order.replace)
             _clear(order.out)
             write_manifest(order.out, manifest)
         summary = _play(order.out, assembled, resume=order.resume, progress=progress)
@@ -119,17 +120,27 @@ def _is_run(folder: Path) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Make the run's folder, and take out what an older run wrote: its manifest last, so that it is known as a run's."""
+    """Make the run's folder, and take out what an older run wrote: its summary first, so that it is no longer complete,
+    its manifest last, so that it is known as a run's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMMARY).unlink(missing_ok=True)
     for name in (JOURNAL, TABLES):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
-    for name in (REPORT, SUMMARY, MANIFEST):
+    for name in (REPORT, MANIFEST):
         (folder / name).unlink(missing_ok=True)
 
 
 def _manifest(order: RunOrder) -> Manifest:
     """The manifest of a new run: the scenario's settings, and the files with their digests."""
+    if order.usage is not None and (order.sample is not None or order.requests is not None):
+        raise Malformed(
+            "option --usage",
+            found="also --sample or --requests",
+            expected="usage to replay, or traffic to draw, not both",
+            remedy="Leave out one: --usage meters the file's rows and draws nothing.",
+        )
     settings = _settings(order)
     scenario = scenario_from(settings)
     usage, sample, power = (
@@ -204,14 +215,17 @@ def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) ->
                 world, host.stage, venue.exchange, (auditor.hear, lambda _, events: tables.take(events))
             )
             span = (world.calendar.start_ns(month.first_day), world.calendar.start_ns(month.last_day + 1))
-            with shown_progress(progress, *span) as show:
-                month.play(lambda until_ns: _hourly(until_ns, auditor, host, show))
-        auditor.check()
-        host.commit()
-        if host.unplayed_rows():
+            try:
+                with shown_progress(progress, *span) as show:
+                    month.play(lambda until_ns: _hourly(until_ns, auditor, host, show))
+                auditor.check()
+            finally:
+                host.commit()  # also of the rows that broke a law: they are the evidence
+        beyond = host.unplayed_rows()
+        if beyond:
             raise Malformed(
                 f"run folder {folder}",
-                found=f"{host.unplayed_rows()} journaled rows after the month's end",
+                found=f"{beyond} journaled rows after the month's end",
                 expected="none",
                 remedy="Resume with the inputs that began the run.",
             )

@@ -114,7 +114,13 @@ def index_and_curve(fixings: Columns, settlements: Columns) -> str:
 
 
 def margin_by_day(margin: Columns) -> str:
-    """All members' margin requirement and what they had to meet it, by day; and the largest requirements."""
+    """All members' margin requirement, by day, and as a share of what they had to meet it; the day's last word of each member."""
+    last = {
+        (day, who): row
+        for row, (day, who) in enumerate(zip(margin["day"], margin["participant"], strict=True))
+    }
+    kept = sorted(last.values())
+    margin = {name: column[kept] for name, column in margin.items()}
 
     def paint(axes: list[Axes]) -> None:
         days = np.unique(margin["day"])

@@ -11,7 +11,7 @@ from ciyuan.basics.errors import Malformed
 from ciyuan.services import plots
 from ciyuan.services.manifest import read_manifest, read_summary
 from ciyuan.services.summary import RunSummary
-from ciyuan.services.summary_print import BILL_HEADS, bill_cells, figures_of, usd
+from ciyuan.services.summary_print import BILL_HEADS, bill_cells, figures_of, findings_of, usd
 
 REPORT = "report.html"
 STYLE = """
@@ -22,15 +22,16 @@ h1 { font-size: 1.6rem; margin: 0; }
 h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 p { max-width: 46rem; } .soft, figcaption { color: var(--soft); }
 figure { margin: .5rem 0 1rem; } svg { width: 100%; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; overflow-wrap: normal; }
-th, td { padding: .3rem .7rem; text-align: right; } td:first-child, th:first-child { text-align: left; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .84rem; overflow-wrap: normal; }
+th, td { padding: .25rem .5rem; text-align: right; } td:first-child, th:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { white-space: nowrap; } tbody tr:nth-child(even) { background: var(--band); } .scroll { overflow-x: auto; }
 .figures td { white-space: normal; overflow-wrap: anywhere; }
 """
 INTRODUCTION = (
     "Electricity became tokens, tokens were delivered and metered, an index was fixed each day, a future was traded "
-    "and cleared, and buyers paid with and without a hedge. Every figure is from this run's journal and tables."
+    "and cleared, and buyers paid with and without a hedge. Every figure is from this run's journal and tables. "
+    "The participants, their orders and the value that prices move around are simulated: no forecast, no offer."
 )
 
 
@@ -166,13 +167,19 @@ def _bills(summary: RunSummary) -> str:
                                               bill.fees_micro, bill.hedged_micro)), usd(bill.basis_micro_per_mtok, 4)]
         for bill in summary.hedges
     ]  # fmt: skip
-    return bills + "<h2>What the hedged bill is made of</h2>" + _table(PART_HEADS, parts)
+    found = "".join(f"<li>{html.escape(line)}</li>" for line in findings_of(summary))
+    return (
+        bills
+        + f"<ul class=soft>{found}</ul><h2>What the hedged bill is made of</h2>"
+        + _table(PART_HEADS, parts)
+    )
 
 
 def _sources(summary: RunSummary) -> str:
     items = "".join(
         f"<li>{html.escape(name)}: {html.escape(text)}</li>" for name, text in summary.sources.items()
     )
+    items += "".join(f"<li>left out: {html.escape(row)}</li>" for row in summary.bad_rows)
     state = html.escape(summary.state_hash)
     return (
         f"<h2>Where the figures come from</h2><ul class=soft>{items}</ul><p class=soft>State hash {state}</p>"

@@ -34,6 +34,8 @@ def print_tables(summary: RunSummary) -> None:
     console.print(figures)
     if summary.hedges:
         console.print(_bills(summary.hedges))
+    for line in findings_of(summary):
+        console.print(line, markup=False, highlight=False)
     for row in summary.bad_rows[:BAD_ROWS_SHOWN]:
         console.print(f"left out: {row}", markup=False, highlight=False)
     if len(summary.bad_rows) > BAD_ROWS_SHOWN:
@@ -60,6 +62,11 @@ def figures_of(summary: RunSummary) -> Iterable[tuple[str, str]]:
     yield "audits, all laws held", f"{summary.audits:,}"
     yield "journal rows", f"{summary.journal_rows:,}"
     yield "state hash", summary.state_hash
+
+
+def findings_of(summary: RunSummary) -> list[str]:
+    """What there is to say of single bills, a line each."""
+    return [f"{bill.buyer}: {finding}" for bill in summary.hedges for finding in bill.findings]
 
 
 def usd(amount_micro: int | None, decimals: int = 2) -> str:

@@ -129,6 +129,7 @@ def assemble(scenario: Scenario, files: Files) -> Assembled:
         start,
     )
     sources = {
+        "market": "simulated participants and prices, from the seed: no forecast",
         "traffic": traffic_source,
         "power": power_source,
         "list prices": price_source,
@@ -151,7 +152,13 @@ def _traffic(scenario: Scenario, files: Files, usage: Usage | None, size: SizeFa
     they came from.
     """
     if usage is not None and files.usage is not None:
-        return _replayed(scenario, usage, first_ns, end_ns, files.stretch), f"every row of {files.usage.name}"
+        left_out = len(usage.bad_rows)
+        rows = (
+            f"{len(usage):,} rows of {files.usage.name}, {left_out:,} bad rows left out"
+            if left_out
+            else f"every row of {files.usage.name}"
+        )
+        return _replayed(scenario, usage, first_ns, end_ns, files.stretch), rows
     if files.sample is not None:
         drawn = read_usage(files.sample)
         pairs, source = (
@@ -165,21 +172,22 @@ def _traffic(scenario: Scenario, files: Files, usage: Usage | None, size: SizeFa
         )
     hour_ns = np.arange(first_ns, end_ns, NS_PER_HOUR, dtype=np.int64)
     weekday = np.array([(days.day_of(at) + THURSDAY) % WEEK for at in hour_ns.tolist()], dtype=np.int64)
-    return simulated_traffic(scenario, pairs, hour_ns, weekday), source
+    bundle = f"; each request stands for {scenario.bundle_calls:,} calls of one drawn size"
+    return simulated_traffic(scenario, pairs, hour_ns, weekday), source + bundle
 
 
 def _replayed(scenario: Scenario, usage: Usage, first_ns: int, end_ns: int, stretch: bool) -> Traffic:
     """A usage file's rows as requests of the month, its clock starting at the month's first moment (or spread over the month)."""
     since = usage.timestamp_ns - (usage.timestamp_ns[0] if stretch or usage.timestamp_ns[0] < 0 else 0)
-    room = end_ns - first_ns - NS_PER_HOUR
+    room = end_ns - first_ns
     last = int(since[-1])
     if stretch and last:
-        since = np.array([int(at) * room // last for at in since.tolist()], dtype=np.int64)
+        since = np.array([int(at) * (room - 1) // last for at in since.tolist()], dtype=np.int64)
     elif last >= room:
         raise Malformed(
             "usage file, timestamp_s",
-            found=f"{last // 10**9} s after the file's start",
-            expected=f"under {room // 10**9} s: a month",
+            found=f"{last // 10**9} s",
+            expected=f"under {room // 10**9} s: seconds since the month began",
             remedy="Cut the file to a month, or give --stretch to fit it to one.",
         )
     if usage.customer is None:
@@ -191,7 +199,7 @@ def _replayed(scenario: Scenario, usage: Usage, first_ns: int, end_ns: int, stre
                 "usage file, customer",
                 found=f"{len(names)} customers",
                 expected=f"at most the scenario's {scenario.buyers} buyers",
-                remedy="Set buyers in the scenario.",
+                remedy=f"Give a --scenario file that says buyers = {len(names)}.",
             )
     return with_limits(first_ns + since, customer.astype(np.int64), usage.input, usage.cached, usage.output)
 

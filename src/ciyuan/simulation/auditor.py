@@ -35,6 +35,11 @@ from ciyuan.venue.machine import Venue
 from ciyuan.venue.messages import Purse, VenueEvent
 
 METERED = np.array([int(code) for code in MeterEvent])
+COMMANDS = np.array([int(code) for code in MeterCommand if code != MeterCommand.ENROL])
+ANSWERS = np.array(
+    [int(code) for code in MeterEvent if code not in (MeterEvent.ENROLLED, MeterEvent.EXPIRED)]
+)
+"""The meter's answers to commands: ENROL is the venue's own, and holds expire of themselves."""
 
 
 def require(holds: object, law: str, detail: str) -> None:
@@ -272,6 +277,23 @@ class FuturesBooks:
             f"{account} in {number}: {amount}, by fills {expected}",
         )
 
+    def on_statement(self, event: list[int]) -> None:
+        """A statement closes a day: its fees are collected, and every position is carried at the settlement price."""
+        account = event[2]
+        require(
+            account not in self.fees,
+            "fees are those of the fills",
+            f"{account}: {self.fees.get(account)} not collected",
+        )
+        for (holder, number), lots in self.lots.items():
+            if holder == account:
+                carried, settled = self.basis[holder, number], lots * self.settled.get(number, 0)
+                require(
+                    carried == settled,
+                    "variation is what the price moved",
+                    f"{account} in {number}: not settled",
+                )
+
     def on_fee(self, event: list[int]) -> None:
         """The fees of a day are those of its fills."""
         expected = self.fees.pop(event[2], 0)
@@ -312,6 +334,25 @@ class Auditor:
         self.deliveries.hear(events[metered].tolist())
         for event in events[~metered].tolist():
             self._hear_one(event[0] & CODE_MASK, event)
+        if len(rows):
+            self._check_answers(rows, codes, events)
+
+    @staticmethod
+    def _check_answers(rows: NDArray[np.int64], codes: NDArray[np.int64], events: NDArray[np.int64]) -> None:
+        """Every command of the meter is answered once, and what was delivered is what was metered."""
+        asked = rows[:, 0] & CODE_MASK
+        commands, answers = int(np.isin(asked, COMMANDS).sum()), int(np.isin(codes, ANSWERS).sum())
+        require(
+            commands == answers, "every delivery is answered once", f"{commands} commands, {answers} answers"
+        )
+        delivered = {row[2]: row[4:7] for row in rows[asked == MeterCommand.DELIVER].tolist()}
+        for event in events[codes == MeterEvent.SETTLED].tolist():
+            told = delivered.get(event[2])
+            if told != event[4:7]:
+                raise InvariantBroken(
+                    "every token delivered is metered once",
+                    f"request {event[2]}: {told}, metered {event[4:7]}",
+                )
 
     def _hear_one(self, code: int, event: list[int]) -> None:
         if code == ExchangeEvent.ACCEPTED:
@@ -338,6 +379,8 @@ class Auditor:
             self.futures.on_variation(event)
         elif code == ClearingEvent.FEE:
             self.futures.on_fee(event)
+        elif code == ClearingEvent.STATEMENT_CLOSING:
+            self.futures.on_statement(event)
         self.money.on_clearing(code, event, self._spot)
 
     def check(self) -> None:

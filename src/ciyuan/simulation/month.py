@@ -137,10 +137,11 @@ class Month:
     def _expected_mean(self, month: int, day: int, value: float) -> float:
         """The mean that a month's fixings should come to: those behind us as they were, the others as the value should grow."""
         days = self.world.calendar.business_days(*month_days(month))
-        behind = [self._values[past - self.first_day] for past in days if past < day]
+        behind = [self._values[past - self.first_day] for past in days if self.first_day <= past < day]
         ahead = np.array([at - day for at in days if at >= day], dtype=np.float64) / DAYS_IN_YEAR
         grown = value * np.exp(expected_growth_year(self.world.scenario) * ahead)
-        return float((sum(behind) + grown.sum()) / len(days))
+        seen = len(behind) + len(ahead)
+        return float((sum(behind) + grown.sum()) / seen) if seen else value
 
     def _send(self, rows: list[Row], meter: NDArray[np.int64] | None = None) -> None:
         """Hand over the meter's rows and then `rows` as one batch, and tell everyone what came of it."""

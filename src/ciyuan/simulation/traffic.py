@@ -22,6 +22,8 @@ HOLD_TIMEOUT_NS = 30 * NS_PER_MINUTE
 FIRST_TOKEN_NS = NS_PER_SECOND
 TOKEN_NS = 25 * NS_PER_MS
 """Time per output token at 40 tokens/s, the speed of the default grade's service."""
+ANSWER_NS_MAX = 20 * NS_PER_MINUTE
+"""The longest that an answer takes: a row of more tokens than fit stands for calls that were answered side by side."""
 LEAST_OUTPUT_MAX = 64
 
 
@@ -90,7 +92,7 @@ def with_limits(time_ns: NDArray[np.int64], customer: NDArray[np.int64], inputs:
     if most > TOKENS_MAX:
         raise Malformed("request size", found=f"{most:,} tokens of a leg", expected=f"at most {TOKENS_MAX:,} in a request",
                         remedy="Make the bundles smaller (scenario, bundle_calls), or split the row.")  # fmt: skip
-    finish_ns = time_ns + FIRST_TOKEN_NS + output_per_call * TOKEN_NS
+    finish_ns = time_ns + np.minimum(FIRST_TOKEN_NS + output_per_call * TOKEN_NS, ANSWER_NS_MAX)
     return Traffic(time_ns, finish_ns, customer, inputs, cached, output_per_call * calls, limit * calls)
 
 

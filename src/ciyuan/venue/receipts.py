@@ -37,6 +37,8 @@ class Receipts:
             return fault
         if receipts <= 0:
             return VenueRefusal.AMOUNT_NOT_POSITIVE
+        if (grade, month) in books.lapsed:
+            return VenueRefusal.UNKNOWN_MONTH
         entry = books.capacity.get((number, grade, month), [0, 0])
         fault = key_fault(key) or (VenueRefusal.OVER_CAPACITY if entry[1] + receipts > entry[0] else None)
         if fault:
