@@ -91,6 +91,14 @@ def test_receipts_lapse_month_by_month():
     assert market.held_receipts(ADA) == 0
 
 
+def test_a_month_that_has_lapsed_takes_no_new_receipts():
+    market = Market().join().receipts(count=10)
+    market.ask(LAPSE, KIMI, MONTH)
+    market.ask(CAPACITY, ADA, KIMI, MONTH, 100)
+    assert market.answer(ISSUE, 501, ADA, KIMI, 5, MONTH) == VenueRefusal.UNKNOWN_MONTH
+    assert market.held_receipts(ADA) == 0
+
+
 @pytest.mark.parametrize("month", [0, -1, 202600, 202613, 1, 2**40, 10**6 + 1, -(2**63)])
 def test_a_month_is_a_month(month):
     market = Market().join().receipts(count=10)

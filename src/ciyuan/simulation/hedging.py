@@ -37,7 +37,11 @@ def plan_hedges(scenario: Scenario, buyers: tuple[int, ...], factories: tuple[in
     luck = stream(scenario.seed, "plans")
     hedging = buyers[: round(len(buyers) * scenario.hedging_buyers_share)]
     errors = luck.normal(1.0, PLAN_ERROR, len(buyers))
-    planned = {buyer: int(use_mtok[place] * errors[place]) for place, buyer in enumerate(hedging)}
+    planned = {
+        buyer: int(use_mtok[place] * errors[place])
+        for place, buyer in enumerate(hedging)
+        if use_mtok[place] > 0
+    }
     lots = {buyer: lots_to_hedge(mtok, lot_mtok, scenario.hedge_ratio) for buyer, mtok in planned.items()}
     total = sum(lots.values())
     signed = dict(lots)
