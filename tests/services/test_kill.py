@@ -36,10 +36,19 @@ class Killed:
 
 
 def playing(words: list[object]) -> subprocess.Popen[str]:
-    """`ciyuan run` in a process of its own, which says on its standard error how far it is."""
+    """`ciyuan run` in a process of its own, which says on its standard error how far it is.
+
+    It can be interrupted even where the tests run in the background, with the interrupt ignored and that inherited.
+    """
     code = "from ciyuan.services.cli import main; main()"
     command = [sys.executable, "-c", code, "run", *map(str, words), "--progress", "json", "--no-report"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def killed(words: list[object], after_lines: int, pause_s: float) -> Killed:
