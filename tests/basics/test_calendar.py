@@ -109,6 +109,7 @@ def test_october_2026() -> None:
     assert iso_of_day(days[0]) == "2026-10-05"
     assert iso_of_day(SHANGHAI.last_business_of_month(202610)) == "2026-10-30"
     assert SHANGHAI.next_business(day_from_iso("2026-09-30")) == day_from_iso("2026-10-05")
+    assert SHANGHAI.previous_business(day_from_iso("2026-10-05")) == day_from_iso("2026-09-30")
 
 
 def test_a_day_of_24_hours() -> None:

@@ -109,6 +109,13 @@ class Calendar:
             day += 1
         return day
 
+    def previous_business(self, day: int) -> int:
+        """The last business day before `day`."""
+        day -= 1
+        while not self.is_business(day):
+            day -= 1
+        return day
+
     def last_business_of_month(self, month: int) -> int:
         """The last business day of a month (rulebook §2.2: the last trading day)."""
         return self.business_days(*month_days(month))[-1]

@@ -14,6 +14,8 @@ from ciyuan.services.summary import RunSummary, summary_from
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
+JOURNAL, TABLES, REPORT = "journal", "tables", "report.html"
+"""The other parts of a run's folder."""
 DRAFT = ".draft"
 MANIFEST_DRAFT = "manifest" + DRAFT
 

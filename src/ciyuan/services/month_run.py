@@ -18,9 +18,12 @@ from ciyuan.services.disk import lock_folder
 from ciyuan.services.hedge_tables import DeskOfRun, write_hedge_tables, write_participants, write_site_hours
 from ciyuan.services.host import VenueHost
 from ciyuan.services.manifest import (
+    JOURNAL,
     MANIFEST,
     MANIFEST_DRAFT,
+    REPORT,
     SUMMARY,
+    TABLES,
     Manifest,
     digest_of,
     read_manifest,
@@ -40,7 +43,6 @@ from ciyuan.simulation.month import Month
 from ciyuan.simulation.scenario import scenario_from
 from ciyuan.venue.machine import Venue
 
-JOURNAL, TABLES, REPORT = "journal", "tables", "report.html"
 BEFORE_A_RUN = {MANIFEST_DRAFT}
 """What a run that was killed before it had begun leaves in its folder."""
 

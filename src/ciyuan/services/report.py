@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.services import plots
-from ciyuan.services.manifest import read_manifest, read_summary
+from ciyuan.services.manifest import REPORT, TABLES, read_manifest, read_summary
 from ciyuan.services.summary import RunSummary
 from ciyuan.services.summary_print import BILL_HEADS, bill_cells, figures_of, findings_of, usd
 
-REPORT = "report.html"
 STYLE = """
 :root { color-scheme: light; --ink: #1c2733; --soft: #5b6b7a; --line: #d9dee4; --band: #f5f7f9; }
 body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink); background: #fff;
@@ -55,7 +54,7 @@ def write_report(folder: Path) -> Path:
         raise Malformed(f"run folder {folder}", found="a run that did not end", expected="a complete run",
                         remedy="Finish it with `ciyuan run --resume` first.")  # fmt: skip
     page = folder / REPORT
-    page.write_text(_page(summary, folder / "tables"), encoding="utf-8")
+    page.write_text(_page(summary, folder / TABLES), encoding="utf-8")
     return page
 
 
@@ -103,7 +102,8 @@ def _market(tables: Path) -> tuple[str, ...]:
         _section(
             "Index and curve",
             plots.index_and_curve(fixings, settlements),
-            "The fixing is the mean of twelve five-minute medians of deliveries and spot trades; "
+            "The fixing is the mean of five-minute medians, of deliveries and spot trades where these suffice, "
+            "else of quotes or list prices; "
             "the futures settle on its monthly mean.",
         ),
         _section(

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.services.archive import SEGMENTS, Archive
-from ciyuan.services.manifest import read_manifest, read_summary
-from ciyuan.services.month_run import JOURNAL
+from ciyuan.services.manifest import JOURNAL, read_manifest, read_summary
 from ciyuan.services.progress import shown_rows
 from ciyuan.services.world import venue_terms
 from ciyuan.simulation.auditor import Auditor

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ciyuan.basics.errors import InvariantBroken
-from ciyuan.basics.money import PICO_PER_MICRO
+from ciyuan.basics.money import PICO_PER_MICRO, div_half_up
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
 from ciyuan.clearing.messages import ClearingEvent, ClearingFlag, ClearingTerms
 from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent, FillFlag
@@ -59,7 +59,6 @@ class DeliveryBooks:
         self.charged: dict[int, int] = defaultdict(int)
         self.earned: dict[int, int] = defaultdict(int)
         self.tokens = [0, 0, 0]
-        self.refused = 0
 
     def hear(self, events: Iterable[list[int]]) -> None:
         """Take in the meter's events, in order."""
@@ -76,8 +75,6 @@ class DeliveryBooks:
                 found.sort()
             elif code in (MeterEvent.VOIDED, MeterEvent.EXPIRED):
                 del self.held[event[2]]
-            elif code == MeterEvent.REFUSED:
-                self.refused += 1
 
     def _on_held(self, event: list[int]) -> None:
         _, when, request, parties = event[:4]
@@ -245,7 +242,7 @@ class FuturesBooks:
             else (fees.maker_lot_micro, fees.maker_turnover_ppm)
         )
         turnover = price * lots * contract.tick_value_micro
-        self.fees[account] += max(1, lots * per_lot + (2 * turnover * ppm + 10**6) // (2 * 10**6))
+        self.fees[account] += max(1, lots * per_lot + div_half_up(turnover * ppm, 10**6))
         if contract.kind != ContractKind.SPOT:
             signed = -lots if flags & FillFlag.SIDE_SELL else lots
             self.lots[account, number] += signed

@@ -32,7 +32,7 @@ class Market(Protocol):
 
 
 class Maker:
-    """Quotes `levels` prices a side in each contract; `lots` per quote; `inventory_max` lots at which it leans most."""
+    """Quotes `levels` prices a side in each contract; `lots` per quote, by contract."""
 
     def __init__(
         self, account: int, lots: Mapping[int, int], levels: int, spot: int, bias_ticks: int

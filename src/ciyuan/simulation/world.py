@@ -37,7 +37,5 @@ class World:
         first, last = month_days(self.scenario.month)
         before = first
         for _ in range(self.scenario.prologue_days):
-            before -= 1
-            while not self.calendar.is_business(before):
-                before -= 1
+            before = self.calendar.previous_business(before)
         return before, last

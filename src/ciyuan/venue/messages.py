@@ -1,7 +1,8 @@
 """What the venue hears beside the commands of its stages, and what it says.
 
-A command row of the gateway (PRICES, HOLD, DELIVER, VOID), the exchange (all), the clearing house (SETTLE_DAY) and the index
-(FIX, RELATE, CORRECT) passes through unchanged. The commands below are the venue's own, because more than one stage takes part.
+A command row of the gateway (PRICES, HOLD, DELIVER, VOID, TICK), the exchange (all), the clearing house (SETTLE_DAY, DELIST,
+COLLECT) and the index (FIX, RELATE, CORRECT) passes through unchanged. The commands
+below are the venue's own, because more than one stage takes part.
 
 | command | 2 | 3 | 4 | 5 | 6 |
 |---|---|---|---|---|---|

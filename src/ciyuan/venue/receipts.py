@@ -37,12 +37,12 @@ class Receipts:
             return fault
         if receipts <= 0:
             return VenueRefusal.AMOUNT_NOT_POSITIVE
-        if (grade, month) in books.lapsed:
-            return VenueRefusal.UNKNOWN_MONTH
         entry = books.capacity.get((number, grade, month), [0, 0])
         fault = key_fault(key) or (VenueRefusal.OVER_CAPACITY if entry[1] + receipts > entry[0] else None)
         if fault:
             return fault
+        if (grade, month) in books.lapsed:
+            return VenueRefusal.UNKNOWN_MONTH
         accounts = books.chart.issuance(grade), books.chart.receipts(number, grade)
         fault = books.transfer(row, *accounts, receipts, Reason.ISSUE)
         if fault is None:
