@@ -31,7 +31,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 # A cached kernel does not see that a module it took constants or helpers from has changed: its cache goes with any of them.
-$(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/ciyuan/gateway/*.py)
+$(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/ciyuan/gateway/*.py src/ciyuan/exchange/*.py)
 	@find src -name '*.nbi' -delete -o -name '*.nbc' -delete
 	$(BIN)/python -m ciyuan.services.warm
 	touch $@
@@ -58,7 +58,7 @@ check: setup ## lint, format, types, floors and form
 bench: setup ## print the benchmarks and write benchmarks/out/results.json (ONLY=ledger for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-soak: setup ## kill a running month at random moments, resume and verify each time (slow)
+soak: setup ## kill running months and verify; two million commands through both exchanges (slow)
 	@$(BIN)/python -m pytest -q -m soak $(TESTS)
 
 browser: ## see that a Chromium is there for the tests that open the report

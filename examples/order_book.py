@@ -1,7 +1,7 @@
 """An exchange by itself: an opening auction, then continuous trading, on one future.
 
 Run it from the project's folder:  .venv/bin/python examples/order_book.py
-Everyone is admitted here; in a venue the clearing house is asked first. Rules: the auction is §4.2, order types §3.1.
+Everyone is known and covered here; in a venue the clearing house says who is. Rules: the auction is §4.2, order types §3.1.
 """
 
 from ciyuan.basics.calendar import Calendar, day_from_iso
@@ -38,6 +38,8 @@ def shown(event: Row) -> str:
     who = NAMES.get(event[2], "")
     if code is ExchangeEvent.AUCTION_PRICED:
         return f"auction price {event[3] / 1000:.3f}, {event[4]} lots, surplus {event[5]:+d}"
+    if code is ExchangeEvent.INDICATIVE:
+        return f"would now be {event[3] / 1000:.3f}, {event[4]} lots, surplus {event[5]:+d}"
     if code is ExchangeEvent.FILLED:
         return f"{who} {'sells' if flags & FillFlag.SIDE_SELL else 'buys'} {event[6]} at {event[5] / 1000:.3f} (trade {event[7]})"
     if code is ExchangeEvent.CANCELLED:
@@ -48,7 +50,7 @@ def shown(event: Row) -> str:
 
 
 def main() -> None:
-    exchange = Exchange([FUTURE])
+    exchange = Exchange([FUTURE], everyone=True)
     ids = iter(range(1, 100))
 
     def ring(clock: str, state: SessionState) -> None:

@@ -121,16 +121,16 @@ def problem_with(command: str) -> str:
         return "" if (ROOT / words[1]).is_file() else f"no file {words[1]}"
     if program != "ciyuan":
         return ""
-    command_of = getattr(COMMAND, "commands", {})
-    if len(words) == 1 or words[1].startswith("-"):
+    meant = COMMAND
+    while words[1:] and not words[1].startswith("-") and (commands := getattr(meant, "commands", {})):
+        if words[1] not in commands:
+            return f"no command {words[1]}"
+        meant, words = commands[words[1]], words[1:]
+    if meant is COMMAND:
         return ""
-    if words[1] not in command_of:
-        return f"no command {words[1]}"
-    known = {
-        name for option in command_of[words[1]].params for name in (*option.opts, *option.secondary_opts)
-    } | {"--help"}
-    unknown = [word for word in words[2:] if word.startswith("--") and word.partition("=")[0] not in known]
-    missing = [word for word in words[2:] if word.startswith("examples/") and not (ROOT / word).is_file()]
+    known = {name for option in meant.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+    unknown = [word for word in words[1:] if word.startswith("--") and word.partition("=")[0] not in known]
+    missing = [word for word in words[1:] if word.startswith("examples/") and not (ROOT / word).is_file()]
     return ", ".join([f"no option {word}" for word in unknown] + [f"no file {word}" for word in missing])
 
 
@@ -148,6 +148,8 @@ def test_every_command_in_the_documentation_exists():
     [
         "ciyuan play",
         "ciyuan run --faster",
+        "ciyuan exchange haggle",
+        "ciyuan exchange replay examples/orders.csv --faster",
         "ciyuan run --scenario examples/none.toml",
         "make coffee",
         "python examples/none.py",

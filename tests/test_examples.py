@@ -69,6 +69,42 @@ def test_order_book():
     assert said.endswith("the book now\n  SELL 0.958 x 5\n  BUY  0.948 x 6\n")
 
 
+def test_06_trade():
+    said = example("06_trade.py")
+    turns = re.findall(
+        r"^([\d.]+) x ([\d.]+) +the taker (buys|sells) +(\d+) of +(\d+) at ([\d.]+) +the maker holds +(-?\d+)$",
+        said,
+        re.MULTILINE,
+    )
+    assert len(turns) == 12
+    held = cash = 0
+    for bid, ask, side, filled, wanted, price, holds in turns:
+        bought = int(filled) if side == "sells" else -int(filled)
+        held, cash = held + bought, cash - bought * int(price.replace(".", ""))
+        assert price == (bid if side == "sells" else ask)
+        assert int(filled) == min(int(wanted), 10)
+        assert int(holds) == held
+    result = cash + held * int(turns[-1][5].replace(".", ""))
+    assert said.endswith(f"the maker's result, at the last price: {result} USD\n")
+
+
+def test_orders_csv_is_replayed_and_its_ladder_shown(tmp_path: Path):
+    folder = str(tmp_path / "replay")
+    summary = json.loads(
+        ciyuan("exchange", "replay", "examples/orders.csv", "--out", folder, "--progress", "none", "--json")
+    )
+    assert (summary["messages"], summary["trades"], summary["lots"]) == (60, 29, 294)
+    assert summary["refused"] == {"ORDER_NOT_OPEN": 5, "UNKNOWN_ORDER": 1}
+    shown = ciyuan("exchange", "book", "KIMI26.2610", "--from", folder, "--depth", "4")
+    page = (ROOT / "docs" / "guide" / "market.md").read_text(encoding="utf-8")
+    assert "\n".join(line.rstrip() for line in shown.splitlines()).strip() in page, (
+        "the guide shows the ladder as it is"
+    )
+    ladder = json.loads(ciyuan("exchange", "book", "KIMI26.2610", "--from", folder, "--json"))
+    assert [level["price"] for level in ladder["asks"]] == ["0.954", "0.955", "0.956"]
+    assert [level["price"] for level in ladder["bids"]] == ["0.949", "0.948", "0.947", "0.946"]
+
+
 def test_cost_of_a_token():
     said = example("cost_of_a_token.py")
     costs = {

@@ -13,6 +13,7 @@ def njit(
     cache: bool = ...,
     fastmath: bool = ...,
     inline: str = ...,
+    forceinline: bool = ...,
     boundscheck: bool = ...,
     parallel: bool = ...,
     nogil: bool = ...,

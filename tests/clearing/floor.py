@@ -1,9 +1,10 @@
 """A trading floor to test the clearing house on: a ledger, a house, members, and a scripted exchange that is always right.
 
-The floor plays the exchange's part of the contract: it asks `permitted` and `admit` before an order rests, says ACCEPTED, FILLED
-(the maker's row first) and CANCELLED, and lets orders lapse before it says SETTLEMENT_PRICE.
+The floor plays the exchange's part: it admits orders by the textbook (`refusal_of`), says ACCEPTED, FILLED (the maker's row
+first) and CANCELLED, and lets orders lapse before it says SETTLEMENT_PRICE.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ciyuan.basics.calendar import Calendar, day_from_iso
 from ciyuan.basics.rows import CODE_MASK, Row, code_of, kind_word, row
+from ciyuan.basics.time import NS_PER_SECOND
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import (
     ClearingEvent,
@@ -25,16 +27,8 @@ from ciyuan.clearing.messages import (
     member_row,
     settle_day_row,
 )
-from ciyuan.exchange.messages import (
-    CancelCause,
-    Contract,
-    ContractKind,
-    ExchangeEvent,
-    FillFlag,
-    OrderFlag,
-    Refusal,
-    SessionState,
-)
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import CancelCause, ExchangeEvent, FillFlag, OrderFlag, Refusal, SessionState
 from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.messages import AccountFlag, open_row, transfer_row
 from ciyuan.ledger.plain import PlainLedger
@@ -105,12 +99,13 @@ class Floor:
         self.heard: list[Row] = []
         self.order_count = 1000  # no id is also the number of a refusal
         self.trade_count = self.key = 0
+        self.sent: Counter[tuple[int, int]] = Counter()
         guarded = AccountFlag.NO_OVERDRAFT
         house = ((MONEY, 0), (RECEIPTS, 0), *((MONEY, guarded),) * 4, (MONEY, 0), (RECEIPTS, guarded))
         purses = ((MONEY, guarded), (RECEIPTS, guarded)) * len(self.cash_usd)
         opened = [open_row(0, n, asset, flag) for n, (asset, flag) in enumerate((*house, *purses), start=1)]
         self.ledger.apply(np.array(opened, dtype=np.int64))
-        self.house = ClearingHouse(self.ledger, self.contracts, CALENDAR, self.terms)
+        self.build()
         self.deposit_to(CAPITAL, self.capital_usd * USD)
         for number in range(1, len(self.cash_usd) + 1):
             role = self.roles[number - 1] if self.roles else SPECULATOR
@@ -123,6 +118,10 @@ class Floor:
             self.deposit(number, cash * USD)
             self.issue(number, self.receipts)
         self.open(MONDAY)
+
+    def build(self) -> None:
+        """Make the clearing house, over the ledger with the house's and the members' accounts."""
+        self.house = ClearingHouse(self.ledger, self.contracts, CALENDAR, self.terms)
 
     # --- accounts ---
 
@@ -195,9 +194,7 @@ class Floor:
     def order(self, account: int, contract: int, lots: int, price_ticks: int) -> int | Refusal:
         """Buy `lots`, or sell if negative. Returns the order id, or the refusal."""
         is_sell, size, time_ns = lots < 0, abs(lots), self.tick()
-        refusal = self.house.permitted(account, contract)
-        if refusal is None:
-            refusal = self.house.admit(time_ns, account, contract, is_sell, price_ticks, size)
+        refusal = self.refusal_of(time_ns, account, contract, lots, price_ticks)
         if refusal is not None:
             return refusal
         self.order_count += 1
@@ -206,6 +203,40 @@ class Floor:
         kind = kind_word(ExchangeEvent.ACCEPTED, OrderFlag.SIDE_SELL if is_sell else 0)
         self.hear(row(kind, time_ns, (account, order_id, contract, price_ticks, size)))
         return order_id
+
+    def refusal_of(
+        self, time_ns: int, account: int, contract: int, lots: int, price_ticks: int
+    ) -> Refusal | None:
+        """Admission by the textbook (§5.1 to §5.3), from what the house says it has: the order's worst case, worked out anew."""
+        house, size = self.house, abs(lots)
+        (listed,) = (entry for entry in self.contracts if entry.number == contract)
+        risk, held = house.risk(contract), house.position(account, contract)
+        before = house.open_lots(account, contract)
+        after = (before[0], before[1] + size) if lots < 0 else (before[0] + size, before[1])
+        exposure = after[1] - held if lots < 0 else held + after[0]
+        role = self.roles[account - 1] if self.roles else SPECULATOR
+        limit = risk.hedger_limit_lots if role == HEDGER else risk.limit_lots
+        if limit and exposure > limit:
+            return Refusal.POSITION_LIMIT
+        if self.terms.orders_per_second_max:
+            second = account, time_ns // NS_PER_SECOND
+            if self.sent[second] >= self.terms.orders_per_second_max:
+                return Refusal.ORDER_RATE
+            self.sent[second] += 1
+        spot = listed.kind == ContractKind.SPOT
+        if spot and lots < 0:
+            covered = self.ledger.available(self.purse(account)) >= size * listed.lot_mtok
+            return None if covered else Refusal.MARGIN
+        if exposure <= 0:
+            return None
+
+        def charge(buys: int, sells: int) -> int:
+            worst = max(abs(held + buys), abs(held - sells))
+            return worst * risk.margin_lot_micro * (not spot) + (buys + sells) * risk.fee_lot_micro
+
+        needed = house.requirement_micro(account) + charge(*after) - charge(*before)
+        needed += price_ticks * listed.tick_value_micro * size * spot
+        return None if house.equity_micro(account) >= needed else Refusal.MARGIN
 
     def placed(self, account: int, contract: int, lots: int, price_ticks: int) -> int:
         """An order that must be admitted."""

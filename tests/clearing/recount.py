@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from ciyuan.basics.rows import Row, code_of, flags_of, reason_of
 from ciyuan.clearing.messages import ClearingTerms, Fees, Reason, Statement
-from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent, FillFlag
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import ExchangeEvent, FillFlag
 from ciyuan.ledger.messages import Command
 
 LOANS = {Reason.SHORTFALL}

@@ -9,7 +9,7 @@ from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.rows import kind_word, row
 from ciyuan.clearing.life import NEXT, Turn, after
 from ciyuan.clearing.messages import ClearingEvent, Life
-from ciyuan.exchange.messages import ExchangeEvent, Refusal, SessionState
+from ciyuan.exchange.messages import ExchangeEvent, SessionState
 from tests.clearing.floor import MONDAY, NOV, OCT, SPOT, Floor, future, receipts_contract
 
 LAST = day_from_iso("2026-10-30")
@@ -41,7 +41,6 @@ def test_a_future_lives_every_state_once():
     floor.close()
     assert floor.house.life(OCT) == Life.SETTLING
     assert floor.house.life(NOV) == Life.TRADING
-    assert floor.order(1, OCT, 1, 1500) == Refusal.NOT_PERMITTED
     floor.final(OCT, 1_500_000)
     floor.delist(OCT)
     assert lived(floor, OCT) == [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6)]

@@ -165,8 +165,11 @@ def check_snapshot(floor: Floor) -> None:
 
 def asked(floor: Floor, number: int) -> tuple[object, ...]:
     house = floor.house
-    answers = [house.permitted(number, contract) for contract in (SPOT, OCT, NOV)]
-    return (house.requirement_micro(number), house.equity_micro(number), house.owed_micro(number), *answers)
+    lots = [
+        (house.position(number, contract), house.open_lots(number, contract)) for contract in (SPOT, OCT, NOV)
+    ]
+    sums = (house.requirement_micro(number), house.reserved_micro(number), house.credit_micro(number))
+    return (*sums, house.owed_micro(number), house.receipts_lots(number, SPOT), *lots)
 
 
 def check_statements(floor: Floor, recounts: list[Recount]) -> None:

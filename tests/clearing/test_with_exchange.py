@@ -24,8 +24,9 @@ from ciyuan.exchange.messages import (
 )
 from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.plain import PlainLedger
-from tests.clearing.floor import CALENDAR, DEC, NOV, OCT, SPOT, USD, Floor
+from tests.clearing.floor import CALENDAR, CONTRACTS, DEC, NOV, OCT, SPOT, USD
 from tests.clearing.recount import Recount, agrees
+from tests.venue.chain import Chain
 
 KINDS = (*(OrderFlag.LIMIT,) * 6, OrderFlag.MARKET, OrderFlag.FAK, OrderFlag.FOK)
 MEAN = 1_503_217
@@ -37,26 +38,37 @@ class Market:
 
     def __init__(self, ledger: PlainLedger | Ledger, seed: int) -> None:
         cash = (40_000, 25_000, 60_000, 8_000, 4_000)
-        self.floor = Floor(cash_usd=cash, receipts=60, capital_usd=1_000, ledger=ledger)
-        self.exchange = Exchange(self.floor.contracts, self.floor.house)
+        self.floor = Chain(cash_usd=cash, receipts=60, capital_usd=1_000, ledger=ledger, contracts=CONTRACTS)
         self.chance = Random(seed)  # noqa: S311 (a flow is drawn, not a secret)
         self.ids = 0
         self.heard: list[Row] = []
         self.counts: Counter[str] = Counter()
+        self.end(self.floor.day)
+        self.heard.clear()
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.floor.exchange
 
     def say(self, command: Row) -> None:
         """One command to the exchange; the clearing house hears what it says."""
-        said: list[Row] = []
-        self.exchange.apply_one(command, said)
+        said = [event for event in self.floor.say(command) if 300 < code_of(event[0]) < 400]
         for event in said:
-            self.floor.house.on_event(event, self.floor.said)
             self.counts[ExchangeEvent(code_of(event[0])).name] += 1
             if code_of(event[0]) == ExchangeEvent.REFUSED:
                 self.counts[Refusal(event[7]).name] += 1
         self.heard += said
+        assert not self.floor.differences()
 
     def session(self, state: SessionState) -> None:
         self.say(session_row(self.floor.tick(), 0, state, self.floor.day))
+
+    def end(self, day: int) -> None:
+        """The exchange's part of a day's end."""
+        self.session(SessionState.CLOSING)
+        self.session(SessionState.SETTLEMENT)
+        self.say(close_day_row(self.floor.tick(), 0, day))
+        self.session(SessionState.CLOSED)
 
     def order(self, kinds: tuple[OrderFlag, ...] = KINDS) -> None:
         chance, contract = self.chance, self.chance.choice((SPOT, OCT, NOV, DEC))
@@ -97,11 +109,8 @@ class Market:
         self.session(SessionState.CONTINUOUS)
         self.trade(orders)
         self.floor.house.check()
-        self.session(SessionState.CLOSING)
-        self.session(SessionState.SETTLEMENT)
-        self.say(close_day_row(self.floor.tick(), 0, day))
+        self.end(day)
         assert self.floor.tell(settle_day_row(self.floor.tick(), day))
-        self.session(SessionState.CLOSED)
 
 
 def played(ledger: PlainLedger | Ledger, seed: int, orders: int = 120) -> Market:
@@ -130,7 +139,11 @@ def test_every_kind_of_thing_happened(market: Market):
         "MARGIN",
     ):
         assert market.counts[name] > 3, name
-    said = Counter(ClearingEvent(code_of(event[0])).name for event in market.floor.said)
+    said = Counter(
+        ClearingEvent(code).name
+        for code in map(code_of, (event[0] for event in market.floor.said))
+        if code in frozenset(ClearingEvent)
+    )
     assert min(said[name] for name in ("NOVATED", "VARIATION", "FEE", "MARGIN_CALL", "FINAL_SETTLED")) > 0
 
 

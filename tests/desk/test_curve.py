@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 
 from ciyuan.basics.calendar import day_from_iso
 from ciyuan.basics.rows import Row
 from ciyuan.desk.curve import curve_of
-from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import ExchangeEvent
 
 DAY = day_from_iso("2026-10-05")
 
@@ -36,6 +39,12 @@ def test_the_curve_is_spot_and_then_month_by_month():
         (1, 0, 901_000), (2, 202610, 902_000), (3, 202611, 903_000),
     ]  # fmt: skip
     assert [point.code for point in curve] == ["K.0", "K.202610", "K.202611"]
+
+
+def test_a_spread_is_no_point_of_the_curve():
+    spread = replace(contract(9, 202610), kind=ContractKind.SPREAD, near=2, far=3)
+    rows = np.array([settled(number, 900, DAY) for number in (2, 3, 9)], dtype=np.int64)
+    assert [point.contract for point in curve_of(rows, [*CONTRACTS, spread], 1, DAY)] == [2, 3]
 
 
 def test_each_price_is_the_latest_of_the_day_or_before():

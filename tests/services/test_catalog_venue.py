@@ -10,7 +10,8 @@ from ciyuan.basics.calendar import day_from_iso, iso_of_day
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.time import NS_PER_HOUR
 from ciyuan.clearing.messages import HouseAccounts
-from ciyuan.exchange.messages import ContractKind, SessionState
+from ciyuan.exchange.contract import ContractKind
+from ciyuan.exchange.messages import SessionState
 from ciyuan.services.catalog_table import FACTS
 from ciyuan.services.catalog_venue import calendar, clearing_terms, contracts, group_of, session_bells
 

@@ -8,7 +8,8 @@ import pytest
 
 from ciyuan.basics.rows import kind_word
 from ciyuan.clearing.messages import ClearingEvent
-from ciyuan.exchange.messages import ContractKind, ExchangeEvent, FillFlag
+from ciyuan.exchange.contract import ContractKind
+from ciyuan.exchange.messages import ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterEvent, MeterFlag, parties_word
 from ciyuan.index.messages import IndexEvent
 from ciyuan.services.catalog_venue import contracts

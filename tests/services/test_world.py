@@ -52,6 +52,16 @@ def test_a_world_is_the_same_each_time_and_another_with_another_seed(plain):
     assert plain.terms.digest() == venue_terms(SMALL).digest()
 
 
+@pytest.mark.parametrize(
+    ("changes", "accounts", "orders"),
+    [({}, 1_024, 1 << 17), ({"traders": 700}, 2_048, 1 << 17), ({"makers": 20, "maker_levels": 9}, 1_024, 1 << 21),
+     ({"noise_orders_per_minute": 1e12}, 1_024, 1 << 24)],
+)  # fmt: skip
+def test_the_exchange_has_room_for_the_scenario(changes, accounts, orders):
+    room = venue_terms(replace(SMALL, **changes)).room
+    assert (room.accounts, room.orders) == (accounts, orders)
+
+
 def test_the_month_is_the_venues(plain):
     times = plain.world.traffic.time_ns
     assert START <= times.min() <= times.max() < START + HOURS * NS_PER_HOUR

@@ -10,29 +10,33 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
-from ciyuan.exchange.messages import mass_cancel_row
+from ciyuan.exchange.messages import FillFlag, amend_row, mass_cancel_row, risk_row
 from ciyuan.gateway.messages import hold_row, parties_word, void_row
-from ciyuan.simulation.auditor import Auditor, DeliveryBooks, check_ledger
+from ciyuan.simulation.auditor import Auditor, DeliveryBooks, FuturesBooks, TradeBooks, check_ledger
 from ciyuan.venue.messages import Purse, VenueCommand
 from tests.sources import PACKAGE
 from tests.venue.market import (
     ADA,
     BO,
+    BUSY,
     DEE,
     EVE,
     KIMI,
+    NOV,
     OCT,
     QWEN,
     QWEN_SPOT,
     SECOND,
     SPOT,
+    SPREAD,
+    TERMS,
     USD,
     Market,
     matrix,
 )
 
 Events = NDArray[np.int64]
-HELD, SETTLED, PRICED, ACCEPTED, FILLED, CANCELLED = 253, 254, 252, 352, 355, 356
+HELD, SETTLED, PRICED, ACCEPTED, FILLED, CANCELLED, AMENDED = 253, 254, 252, 352, 355, 356, 360
 NOVATED, VARIATION, FEE, CLOSING = 452, 453, 454, 462
 DEPOSITED, WITHDRAWN, MOVED, ISSUED, LAPSED = 652, 653, 654, 656, 657
 
@@ -63,15 +67,28 @@ def market() -> Market:
     return market
 
 
-def heard(events: Events) -> Auditor:
+@cache
+def busy() -> Market:
+    """A market in which a spread traded and an order was amended."""
+    market = Market(BUSY).join().open()
+    market.order(EVE, SPREAD, -3, -10)
+    market.order(DEE, SPREAD, 3, -10)
+    market.order(DEE, OCT, 5, 1500)
+    market.tell(amend_row(market.tick(), DEE, 3, 1490, 4))
+    market.order(EVE, OCT, -1, 1490)
+    market.close()
+    return market
+
+
+def heard(events: Events, of: Callable[[], Market] = market) -> Auditor:
     """An auditor of the market that heard these events."""
-    auditor = Auditor(market().venue)
-    auditor.hear(matrix(market().rows), events)
+    auditor = Auditor(of().venue)
+    auditor.hear(matrix(of().rows), events)
     return auditor
 
 
-def events() -> Events:
-    return matrix(market().said)
+def events(of: Callable[[], Market] = market) -> Events:
+    return matrix(of().said)
 
 
 def places(code: int, found: Events) -> list[int]:
@@ -168,6 +185,54 @@ DOCTORED = [
     ("receipts are what trades make them", dropped(LAPSED, nth=1)),
     ("receipts are what trades make them", changed(ISSUED, 4, QWEN - KIMI)),
 ]
+
+
+DOCTORED_BUSY = [
+    ("what is left of an amended order is what it has not filled", changed(AMENDED, 7, 1)),
+    ("what is left of an amended order is what it has not filled", changed(AMENDED, 3, 1)),
+    ("what is taken back is what was left", dropped(AMENDED)),
+    ("an order trades its own side and contract", changed(FILLED, 4, 2)),
+    ("an order trades its own side and contract", changed(FILLED, 4, 1)),
+    ("an order trades its own side and contract", changed(FILLED, 0, 1 << FLAG_SHIFT)),
+    ("an order trades its own side and contract", changed(FILLED, 6, 1, nth=2)),
+    ("no fill is worse than its order's price", changed(FILLED, 5, -1)),
+    ("no fill is worse than its order's price", changed(FILLED, 5, -1, nth=3)),
+]
+
+
+def test_a_busy_market_is_found_in_order():
+    auditor = heard(events(busy), busy)
+    auditor.check()
+    assert auditor.trades.position == {(EVE, OCT): -4, (EVE, NOV): 3, (DEE, OCT): 4, (DEE, NOV): -3}
+    assert not auditor.trades.open
+
+
+@pytest.mark.parametrize(("law", "doctor"), DOCTORED_BUSY)
+def test_a_doctored_event_of_a_busy_market_is_found(law, doctor):
+    with pytest.raises(InvariantBroken) as caught:
+        heard(doctor(events(busy)), busy).check()
+    assert caught.value.law == law
+
+
+def test_an_exchange_that_asks_something_else_is_found():
+    market = Market().join().open()
+    market.order(EVE, OCT, 1, 1500)
+    auditor = Auditor(market.venue)
+    auditor.hear(matrix(market.rows), matrix(market.said))
+    auditor.check()
+    market.venue.exchange.apply(matrix([risk_row(market.tick(), OCT, margin_lot_micro=1)]))
+    with pytest.raises(InvariantBroken, match="asks what the clearing house asks"):
+        auditor.check()
+
+
+def test_a_forced_fill_is_of_no_order_and_free():
+    contracts = {contract.number: contract for contract in TERMS.contracts}
+    trades, futures = TradeBooks(contracts), FuturesBooks(contracts, TERMS.clearing)
+    forced = [FILLED | FillFlag.FORCED << FLAG_SHIFT, 1, EVE, 0, OCT, 1500, 2, 1]
+    trades.on_filled(forced)
+    futures.on_filled(forced)
+    assert trades.position == futures.lots == {(EVE, OCT): 2}
+    assert not futures.fees
 
 
 def test_the_market_as_it_was_is_found_in_order():
@@ -281,4 +346,9 @@ def test_every_law_of_the_auditor_is_broken_by_some_test():
             law = node.args[node.func.id == "require"]
             if isinstance(law, ast.Constant):
                 laws.add(law.value)
-    assert laws == {law for law, _ in DOCTORED} | {"every asset sums to zero", "no account is overdrawn"}
+    others = {
+        "every asset sums to zero",
+        "no account is overdrawn",
+        "the exchange asks what the clearing house asks",
+    }
+    assert laws == {law for law, _ in (*DOCTORED, *DOCTORED_BUSY)} | others

@@ -7,7 +7,8 @@ import pytest
 
 from ciyuan.basics.calendar import day_from_iso
 from ciyuan.basics.rows import CODE_MASK
-from ciyuan.exchange.messages import ContractKind
+from ciyuan.exchange.contract import ContractKind
+from ciyuan.exchange.messages import Refusal
 from ciyuan.ledger.messages import AccountFlag
 from ciyuan.simulation.month import Month
 from ciyuan.simulation.opening import opening_rows
@@ -92,7 +93,8 @@ def test_the_venue_refuses_nothing_that_the_world_sends(run):
     assert run.of(459) == [], "the clearing house"
     assert run.of(559) == [], "the index"
     kinds = {event[7] for event in run.of(ORDER_REFUSED)}
-    assert kinds <= {10, 13, 31}, "a cancel after the close or of what is gone, or an order without margin"
+    expected = {Refusal.WRONG_STATE, Refusal.ORDER_NOT_OPEN, Refusal.MARGIN}
+    assert kinds <= expected, "a cancel after the close or of what is gone, or an order without margin"
 
 
 def test_only_the_thrifty_buyer_is_refused(run):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ciyuan.basics.rows import CODE_MASK, Row, code_of, row
+from ciyuan.basics.state import state_hash
+from ciyuan.exchange.state import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from ciyuan.simulation.auditor import Auditor
 from tests.venue.flows import flow_of, prepared
 from tests.venue.market import Market
@@ -30,6 +32,14 @@ def audited(rows: list[Row]) -> tuple[Market, list[list[Row]]]:
     return market, said
 
 
+def state_but_credit(market: Market) -> str:
+    """The state's hash, but for the credit and receipts that the exchange was last told of: it is before a repeated order too."""
+    parts = {name: part.copy() for name, part in market.venue.snapshot().items()}
+    parts["exchange.accounts"][:, ACCOUNT_COLUMNS.index("credit_micro")] = 0
+    parts["exchange.positions"][:, POSITION_COLUMNS.index("receipts")] = 0
+    return state_hash(parts)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_what_was_done_is_not_done_again(seed):
     """Every keyed row is sent three times in a row: the copies are repeated or refused, and leave no trace in the ledger."""
@@ -47,7 +57,7 @@ def test_what_was_done_is_not_done_again(seed):
     assert copies > 80
     assert often.venue.ledger.accounts.tolist() == once.venue.ledger.accounts.tolist()
     assert often.venue.ledger.transfers.tolist() == once.venue.ledger.transfers.tolist()
-    assert often.venue.state_hash() == once.venue.state_hash()
+    assert state_but_credit(often) == state_but_credit(once)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -52,7 +52,7 @@ def test_variation_fees_and_trades_are_kept_by_their_owners():
 
 def test_events_are_counted_by_code():
     found = tally()
-    order, cancel = row(354, 1, (5, 1, 2, 900, 1, 31)), row(354, 1, (5, 1, 0, 0, 0, 7))
+    order, cancel = row(354, 1, (5, 1, 2, 900, 1, 42)), row(354, 1, (5, 1, 0, 0, 0, 7))
     found.hear(matrix([row(352, 1), order, cancel, row(352, 1), row(551, 1)]))
     found.hear(np.empty((0, 8), dtype=np.int64))
     assert (found.orders, found.orders_refused, found.counts[551], found.settled) == (3, 1, 1, 0)

@@ -9,7 +9,7 @@ from ciyuan.basics.rows import FLAG_SHIFT, Row, row
 from ciyuan.exchange.messages import CancelCause, OrderFlag
 from ciyuan.simulation.chance import stream
 from ciyuan.simulation.crowd import HEDGE_STEPS, RECEIPT_LOTS, Crowd
-from ciyuan.simulation.makers import HALF_SPREAD_TICKS, LEVEL_STEP_TICKS, SKEW_TICKS_MAX, Maker
+from ciyuan.simulation.makers import HALF_SPREAD_TICKS, LEVEL_STEP_TICKS, SKEW_TICKS_MAX, Glance, Maker
 from ciyuan.simulation.pad import OrderPad
 from ciyuan.simulation.scenario import Scenario
 from ciyuan.simulation.traders import LOTS_MAX, OPEN_ORDERS_MAX, Hedger, NoiseTrader, ReceiptSeller
@@ -254,6 +254,15 @@ def crowd(**changes: object) -> Crowd:
     return Crowd(scenario, (SPOT, OCT, NOV), SPOT, **given)  # type: ignore[arg-type]
 
 
+def test_a_glance_asks_a_market_once():
+    market = FakeMarket(bids={OCT: 998}, asks={OCT: 1002})
+    glance = Glance(market)
+    assert (glance.best_bid(OCT), glance.best_ask(OCT), glance.limits(OCT)) == (998, 1002, (900, 1100))
+    market.bids[OCT], market.asks[OCT], market.lower = 1, 2, 3
+    assert (glance.best_bid(OCT), glance.best_ask(OCT), glance.limits(OCT)) == (998, 1002, (900, 1100))
+    assert Glance(market).best_bid(OCT) == 1
+
+
 def test_everyone_in_the_crowd_acts_and_has_one_pad():
     group, rows = crowd(), blank()
     issued = np.array([(656, 1, 9, 1, 1, 500, 202610, 0)], dtype=np.int64)
@@ -286,7 +295,7 @@ def test_the_crowd_hears_of_its_orders():
     first = next(order for order in rows if order[2] == 10)
     told = [
         filled(10, first[3], OCT, first[5], first[6], done=True),
-        row(354, 6, (10, first[3] + 1, OCT, 0, 0, 31)),
+        row(354, 6, (10, first[3] + 1, OCT, 0, 0, 42)),
         row(351, 6, (OCT, 5, 20_000)),
     ]
     group.hear(np.array(told, dtype=np.int64))

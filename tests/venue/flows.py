@@ -8,16 +8,47 @@ from hypothesis import strategies as st
 
 from ciyuan.basics.rows import Row, row
 from ciyuan.clearing.messages import collect_row, settle_day_row
-from ciyuan.exchange.messages import OrderFlag, Side, cancel_row, mass_cancel_row, order_row
+from ciyuan.exchange.messages import (
+    OrderFlag,
+    SessionState,
+    Side,
+    amend_row,
+    cancel_row,
+    disconnect_row,
+    kill_row,
+    mass_cancel_row,
+    order_row,
+    quota_row,
+    session_row,
+)
+from ciyuan.exchange.messages import tick_row as exchange_tick_row
 from ciyuan.gateway.messages import deliver_row, hold_row, parties_word, prices_row, tick_row, void_row
 from ciyuan.index.messages import Leg, correct_row, fix_row, relate_row
 from ciyuan.venue.messages import VenueCommand
-from tests.venue.market import ADA, BO, CY, DAY, DEE, EVE, KIMI, MONTH, OCT, SECOND, SIS, SPOT, Market, own
+from tests.venue.market import (
+    ADA,
+    BO,
+    BUSY,
+    CY,
+    DAY,
+    DEE,
+    EVE,
+    KIMI,
+    MONTH,
+    NOV,
+    OCT,
+    SECOND,
+    SIS,
+    SPOT,
+    SPREAD,
+    Market,
+    own,
+)  # fmt: skip
 
 T = TypeVar("T")
 PEOPLE = (ADA, BO, CY, DEE, EVE, SIS, 9)
 SUPPLIERS, CUSTOMERS = (ADA, BO, CY), (DEE, SIS)
-TRADERS = (ADA, DEE, EVE, SIS, BO)
+TRADERS = (*(ADA, DEE, EVE, SIS) * 4, BO)
 FOREIGN = (0, 101, 102, 201, 401, 403, 405, 501, 699)
 """Codes that are not for those outside to use."""
 AMOUNTS = (-5, 0, 1, 5_000_000, 3_000_000_000, 9_000_000_000)
@@ -28,18 +59,23 @@ ORDER_KINDS = (
     OrderFlag.FAK,
     OrderFlag.FOK,
     OrderFlag.MARKET,
+    OrderFlag.POST_ONLY,
+    OrderFlag.ICEBERG,
+    OrderFlag.STOP,
+    OrderFlag.GTC,
 )
 GAPS = (0, 0, 1, SECOND, 60 * SECOND, 200 * SECOND)
 
 
 class Flow:
-    """Draws one row after the other; it remembers its requests, so that most deliveries are of something that was held.
-    Now and then a row is sent again."""
+    """Draws one row after the other; it remembers its requests and orders, so that most deliveries are of something that was held
+    and most cancels of something that was sent. Now and then a row is sent again."""
 
     def __init__(self, seed: int) -> None:
         self._luck = np.random.default_rng(seed)
         self._held: dict[int, int] = {}
         self._order_id = 0
+        self._sent = [(ADA, 1)]
         self._last: Row = tick_row(0)
 
     def pick(self, choices: Sequence[T]) -> T:
@@ -87,15 +123,31 @@ class Flow:
         )
 
     def _trade(self, at: int) -> Row:
-        account = self.pick(TRADERS)
+        account, order_id = self.pick(self._sent)
         if not self.upto(7):
-            return cancel_row(at, account, 1 + self.upto(self._order_id))
+            return cancel_row(at, account, order_id)
+        if not self.upto(5):
+            return amend_row(at, account, order_id, 1498 + self.upto(4), 1 + self.upto(6))
+        account = self.pick(TRADERS)
         self._order_id += self.upto(8) > 0
-        kind, contract = self.pick(ORDER_KINDS), self.pick((SPOT, SPOT, OCT))
+        self._sent.append((account, self._order_id))
+        kind, contract = self.pick(ORDER_KINDS), self.pick((SPOT, SPOT, OCT, NOV, SPREAD))
+        if contract == SPREAD:
+            kind = self.pick((OrderFlag.LIMIT, OrderFlag.FAK))
         price = 0 if kind == OrderFlag.MARKET else 1498 + self.upto(4)
-        sells = (contract == OCT and self.upto(1)) or account == ADA
-        side = Side.SELL if sells else Side.BUY
-        return order_row(at, account, self._order_id, contract, side, price, 1 + self.upto(5), kind=kind)
+        sells = (contract != SPOT and self.upto(1)) or account == ADA
+        return order_row(
+            at,
+            account,
+            self._order_id,
+            contract,
+            Side.SELL if sells else Side.BUY,
+            price - 1500 if contract == SPREAD else price,
+            1 + self.upto(5),
+            kind=kind,
+            shown_lots=kind == OrderFlag.ICEBERG,
+            trigger_ticks=(1498 + self.upto(4)) * (kind == OrderFlag.STOP),
+        )
 
     def _money(self, at: int) -> Row:
         command = self.pick((VenueCommand.DEPOSIT, VenueCommand.WITHDRAW, VenueCommand.MOVE))
@@ -130,6 +182,11 @@ class Flow:
             relate_row(at, self.pick(PEOPLE), self.pick((0, ADA))),
             collect_row(at, self.pick(PEOPLE)),
             mass_cancel_row(at, self.pick(PEOPLE)),
+            kill_row(at, self.pick(PEOPLE), on=not self.upto(2)),
+            quota_row(at, self.pick(PEOPLE), OCT, self.upto(9)),
+            disconnect_row(at, self.pick(PEOPLE)),
+            exchange_tick_row(at),
+            session_row(at, OCT, self.pick((SessionState.BREAK, SessionState.CONTINUOUS)), DAY),
             own(VenueCommand.PARTICIPANT, at, self.pick((6, 7, 8)), self.pick((1, 2, 12, 16)), 0, 2),
         )
         return self.pick(choices)
@@ -150,4 +207,4 @@ FLOWS = st.builds(flow_of, SEEDS, st.integers(1, 120))
 
 def prepared() -> Market:
     """The market that flows are sent to: lists, receipts and an open session."""
-    return Market().join().listed().receipts().open().at("15:10")
+    return Market(BUSY).join().listed().receipts().open().at("15:10")

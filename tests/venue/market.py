@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +20,9 @@ from ciyuan.basics.calendar import Calendar, day_from_iso
 from ciyuan.basics.grade import ConversionVector, Grade, GradeKind, Service
 from ciyuan.basics.rows import Row, code_of, kind_word, row
 from ciyuan.clearing.messages import ClearingTerms, MemberRole
-from ciyuan.exchange.messages import (
-    Contract,
-    ContractKind,
-    OrderFlag,
-    SessionState,
-    Side,
-    close_day_row,
-    order_row,
-    session_row,
-)
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import OrderFlag, SessionState, Side, close_day_row, order_row, session_row
+from ciyuan.exchange.room import Room
 from ciyuan.gateway.messages import deliver_row, hold_row, parties_word, prices_row
 from ciyuan.index.messages import IndexTerms
 from ciyuan.venue.machine import Venue
@@ -37,8 +31,10 @@ from ciyuan.venue.terms import VenueTerms, house_accounts
 
 KIMI, QWEN = 7, 9
 """Grades."""
-SPOT, OCT, NOV, QWEN_SPOT = 1, 2, 3, 4
-"""Contracts: receipts of one MTok, futures of 1,000 MTok (1 USD a tick), and receipts of the other grade, two a lot."""
+SPOT, OCT, NOV, QWEN_SPOT, SPREAD = 1, 2, 3, 4, 5
+"""Contracts: receipts of one MTok, futures of 1,000 MTok (1 USD a tick), receipts of the other grade, two a lot; October
+over November, in the busy market.
+"""
 ADA, BO, CY, DEE, EVE, SIS = range(1, 7)
 TRADER = Role.FUTURES | Role.SPOT
 USD = 10**6
@@ -78,7 +74,19 @@ def future(number: int, month: int) -> Contract:
 
 GRADES = (grade(KIMI, "KIMI"), grade(QWEN, "QWEN"))
 CONTRACTS = (spot(SPOT, KIMI), future(OCT, 202610), future(NOV, 202611), spot(QWEN_SPOT, QWEN, 2))
-TERMS = VenueTerms(CALENDAR, GRADES, CONTRACTS, ClearingTerms(house_accounts(GRADES)), IndexTerms())
+ROOM = Room(accounts=16, orders=4_096, ladder_ticks=2_048)
+TERMS = VenueTerms(CALENDAR, GRADES, CONTRACTS, ClearingTerms(house_accounts(GRADES)), IndexTerms(), ROOM)
+BUSY = replace(
+    TERMS,
+    contracts=(
+        *(replace(contract, breaker_bp=5, breaker_minutes=16) for contract in CONTRACTS[:2]),
+        *CONTRACTS[2:],
+        replace(
+            CONTRACTS[1], number=SPREAD, code="KIMI.2610-2611", kind=ContractKind.SPREAD, near=OCT, far=NOV
+        ),
+    ),
+)
+"""The same with a circuit breaker on the first two contracts, and the two months as one order."""
 
 
 def own(command: VenueCommand, time_ns: int, *words: int) -> Row:

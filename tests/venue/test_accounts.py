@@ -75,6 +75,7 @@ def test_terms_of_one_value_have_one_digest():
         replace(TERMS, grades=TERMS.grades[:1]),
         replace(TERMS, index=replace(TERMS.index, observations_min=6)),
         replace(TERMS, clearing=replace(TERMS.clearing, report_bp=1)),
+        replace(TERMS, room=replace(TERMS.room, orders=1_000)),
     ],
 )
 def test_every_part_of_the_terms_is_in_the_digest(other):

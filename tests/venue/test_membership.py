@@ -1,8 +1,11 @@
 """Participants and their money: who is taken, what comes in and goes out, and that margin is not carried away."""
 
+from dataclasses import replace
+
 import pytest
 
 from ciyuan.clearing.messages import ClearingEvent, MemberRole
+from ciyuan.exchange.room import Room
 from ciyuan.gateway.messages import MeterEvent
 from ciyuan.index.messages import IndexEvent
 from ciyuan.ledger.messages import Command
@@ -86,6 +89,15 @@ def test_a_supplier_has_a_number_that_the_gateway_can_write():
     people = {number: (1, number, 1) for number in range(1, 2**16)}
     market.venue._books.participants = people
     assert market.answer(PARTICIPANT, 2**16, int(Role.SUPPLIER), 0, 1) == VenueRefusal.NOT_PERMITTED
+
+
+def test_a_trader_has_a_number_that_the_exchange_has_room_for():
+    market = Market(replace(TERMS, room=Room(accounts=2)))
+    roles = int(Role.FUTURES | Role.SPOT)
+    for number, given in ((1, roles), (2, roles), (3, int(Role.CUSTOMER))):
+        assert market.answer(PARTICIPANT, number, given, 0, 2) == VenueEvent.PARTICIPANT_ADDED
+    assert market.answer(PARTICIPANT, 4, roles, 0, 2) == VenueRefusal.NOT_PERMITTED
+    assert market.answer(PARTICIPANT, 4, int(Role.CUSTOMER), 0, 2) == VenueEvent.PARTICIPANT_ADDED
 
 
 # --- deposits ---

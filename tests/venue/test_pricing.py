@@ -47,8 +47,8 @@ def test_an_order_becomes_a_fill_a_novation_and_an_observation():
     market = in_window()
     market.order(ADA, SPOT, -10, 1500)
     said = market.order(DEE, SPOT, 4, 1520)
-    assert market.codes(said) == [352, 355, 355, 452]
-    assert said[-1][2:] == (1, DEE, ADA, SPOT, 1500, 4)
+    assert market.codes(said) == [352, 355, 355, 452, 361]
+    assert said[3][2:] == (1, DEE, ADA, SPOT, 1500, 4)
     assert market.observations() == [[market.now, KIMI, ADA, 1_500_000, 4 * 10**8, Leg.STANDARD, TRADE]]
 
 
@@ -104,7 +104,7 @@ def test_one_group_deals_with_itself_unobserved():
     market = in_window()
     assert market.codes(market.serve(SIS, ADA, 1000, 500)) == [253, 254]
     market.order(ADA, SPOT, -10, 1500)
-    assert market.codes(market.order(SIS, SPOT, 4, 1500)) == [352, 355, 355, 452]
+    assert market.codes(market.order(SIS, SPOT, 4, 1500)) == [352, 355, 355, 452, 361]
     assert market.observations() == []
     market.serve(SIS, BO, 1000, 500)
     market.order(DEE, SPOT, 1, 1500)

@@ -11,6 +11,7 @@ from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import CODE_MASK, Row, code_of, row
 from ciyuan.basics.state import state_hash
 from ciyuan.clearing.messages import ClearingCommand
+from ciyuan.exchange.messages import ExchangeCommand, Refusal
 from ciyuan.gateway.messages import MeterCommand, MeterEvent, deliver_row, hold_row, parties_word, tick_row
 from ciyuan.index.messages import IndexCommand
 from ciyuan.ledger.messages import Command as LedgerCommand
@@ -20,6 +21,7 @@ from tests.venue.flows import FLOWS, flow_of, prepared
 from tests.venue.market import (
     ADA,
     BO,
+    BUSY,
     DAY,
     DEE,
     EVE,
@@ -41,6 +43,10 @@ INSIDE = (
     ClearingCommand.FINAL,
     ClearingCommand.RECEIPTS,
     IndexCommand.OBSERVE,
+    ExchangeCommand.ACCOUNT,
+    ExchangeCommand.CREDIT,
+    ExchangeCommand.RISK,
+    ExchangeCommand.POSITION,
 )
 """What the venue itself says to its stages, and nobody else."""
 
@@ -134,6 +140,27 @@ def test_a_hold_that_expires_while_money_moves_is_said_once():
     assert len(market.of(MeterEvent.EXPIRED)) == 1
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_auction_that_falls_due_is_held_in_its_place(alone: bool):
+    """Among the gateway's rows or before another command: what came before its end is before it, and what came at it after."""
+    market = Market(BUSY).join().receipts().open()
+    market.order(ADA, SPOT, -1, 1500)
+    market.order(DEE, SPOT, 1, 1500)
+    market.order(ADA, SPOT, -2, 1550)
+    market.order(DEE, SPOT, 2, 1550)
+    (due,) = {event[7] for event in market.of(351) if event[7]}
+    parties = parties_word(DEE, BO, KIMI)
+    rows = [tick_row(due - 1), tick_row(due), hold_row(due + 1, 1, parties, 1, 1, SECOND)]
+    rows.append(own(VenueCommand.DEPOSIT, due + 2, 700, EVE, Purse.CASH, 1))
+    rows = rows[3:] if alone else rows
+    said = market.tell(*rows)
+    assert [event[1] for event in said] == sorted(event[1] for event in said)
+    at_end = [code_of(event[0]) for event in said if event[1] == due]
+    assert at_end[:5] == [351, 357, 355, 355, 452]
+    assert at_end.count(MeterEvent.TICKED) == (not alone)
+    assert market.held_receipts(DEE) == 3
+
+
 def test_an_order_sees_the_margin_that_the_fill_before_it_took():
     """Each order of 60 lots needs 18,000 USD: eve, who has 20,000, is admitted once."""
     market = Market().join().open()
@@ -142,7 +169,7 @@ def test_an_order_sees_the_margin_that_the_fill_before_it_took():
     market.order(DEE, OCT, -100, 1500)
     first, second = market.order(EVE, OCT, 60, 1500), market.order(EVE, OCT, 60, 1500)
     assert 355 in market.codes(first)
-    assert [event[7] for event in market.of(354, second)] == [31]
+    assert [event[7] for event in market.of(354, second)] == [Refusal.MARGIN]
 
 
 # --- batches, snapshots, repeats ---
@@ -166,7 +193,7 @@ def test_how_commands_are_cut_into_batches_changes_nothing(flow, places):
 @settings(max_examples=40)
 @given(flow=FLOWS, place=st.integers(0, 120))
 def test_a_snapshot_taken_anywhere_has_the_same_future(flow, place):
-    market, resumed = prepared(), Venue(TERMS)
+    market, resumed = prepared(), Venue(BUSY)
     before, after = flow[:place], flow[place:]
     market.tell(*before)
     resumed.restore(market.venue.snapshot())
@@ -184,6 +211,11 @@ def test_the_books_balance_whatever_comes(flow):
         market.tell(one)
         market.venue.ledger.check()
         market.venue.clearing.check()
+        for number in market.venue.clearing.members:
+            asked = market.venue.clearing.requirement_micro(number) + market.venue.clearing.reserved_micro(
+                number
+            )
+            assert market.venue.exchange.requirement_micro(number) == asked
         accounts = market.venue.ledger.accounts[1:]
         assert accounts[:, 3].sum() == accounts[:, 5].sum()
 
@@ -207,7 +239,27 @@ def test_the_flows_reach_what_they_should():
     for seed in range(40):
         market = prepared()
         reached.update(market.codes(market.tell(*flow_of(seed, 120))))
-    assert {253, 254, 255, 256, 257, 259, 352, 354, 355, 356, 359, 452} <= reached
+    assert {
+        253,
+        254,
+        255,
+        256,
+        257,
+        259,
+        351,
+        352,
+        354,
+        355,
+        356,
+        359,
+        360,
+        362,
+        363,
+        366,
+        368,
+        369,
+        452,
+    } <= reached
     assert {551, 553, 555, 558, 559, 652, 653, 654, 655, 656, 657, 658, 659, 660} <= reached
 
 
@@ -245,7 +297,7 @@ def test_a_snapshot_without_a_part_is_malformed(name):
     parts = prepared().venue.snapshot()
     del parts[name]
     with pytest.raises(Malformed):
-        Venue(TERMS).restore(parts)
+        Venue(BUSY).restore(parts)
 
 
 @pytest.mark.parametrize("name", ["clock", "venue.capacity", "venue.lapsed"])
@@ -253,13 +305,13 @@ def test_a_part_of_another_width_is_malformed(name):
     parts = prepared().venue.snapshot()
     parts[name] = np.zeros((1, 9), dtype=np.int64)
     with pytest.raises(Malformed, match=name.replace("venue.", "")):
-        Venue(TERMS).restore(parts)
+        Venue(BUSY).restore(parts)
 
 
 def test_a_restored_venue_knows_the_keys_the_capacity_and_the_lapses():
     market = prepared()
     market.ask(VenueCommand.LAPSE, KIMI, 202609)
-    resumed = Market()
+    resumed = Market(BUSY)
     resumed.venue.restore(market.venue.snapshot())
     resumed.now = market.now
     assert resumed.answer(VenueCommand.LAPSE, KIMI, 202609) == VenueEvent.REPEATED

@@ -30,7 +30,7 @@ NEXT: dict[tuple[Life, Turn], Life] = {
 """State and turn to the next state."""
 
 TRADABLE = frozenset({Life.LISTED, Life.TRADING, Life.LAST_DAY})
-"""States in which the clearing house admits orders; whether a session is open is the exchange's to say."""
+"""States in which a contract may be traded; whether a session is open is the exchange's to say."""
 
 
 def after(life: Life, turn: Turn) -> Life:

@@ -4,6 +4,7 @@
 |---|---|
 | §5.1 worst case, lots | max(position + open buys, open sells - position) |
 | §6.1 margin of a lot | ceil(rate_bp x settlement price x multiplier / 10,000) |
+| §4.5 rate, where a daily limit is wider than the contract's own | at least that limit + 2 points |
 | §7.3 fee of a fill | max(1, lots x per lot + half-up(turnover x ppm / 1,000,000)) |
 | §5.1 fee kept for an open lot | max(1, per lot + ceil(upper limit x multiplier x ppm / 1,000,000)), maker or taker |
 
@@ -17,9 +18,11 @@ from enum import IntEnum
 from ciyuan.basics.calendar import Calendar, month_of, next_month
 from ciyuan.basics.money import div_ceil, div_half_up
 from ciyuan.clearing.messages import Fees, Ladder, PositionLimits
-from ciyuan.exchange.messages import Contract
+from ciyuan.exchange.contract import Contract
 
 BP = 10_000
+OVER_LIMIT_BP = 200
+"""Margin is at least so much over a daily limit that is wider than the contract's own (§4.5)."""
 PPM = 1_000_000
 
 

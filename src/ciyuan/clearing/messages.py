@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 from ciyuan.basics.rows import CODE_MASK, Row, kind_word, row
+from ciyuan.exchange.messages import Permission as Permission  # noqa: PLC0414 (re-exported: MEMBER has it)
 
 PARTICIPANT = 2
 """Word of the participant in MEMBER, VARIATION, FEE, MARGIN, MARGIN_CALL, LENT, REPAID, CALL_MET and the statements."""
@@ -90,13 +91,6 @@ class ClearingFlag(IntFlag):
     """Flags of events. FINAL on a VARIATION: the last one of its contract, at the month's mean fixing."""
 
     FINAL = 1
-
-
-class Permission(IntFlag):
-    """What a member may trade."""
-
-    FUTURES = 1
-    SPOT = 2
 
 
 class MemberRole(IntEnum):
@@ -267,7 +261,11 @@ class PositionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ClearingTerms:
-    """The clearing house's parameters. `orders_per_second_max` 0 sets no limit; `report_bp` is §5.2's share of a limit."""
+    """The clearing house's parameters. `orders_per_second_max` and a position limit of 0 set no limit.
+
+    `limit_share_bp` is the share of a contract's open interest that a position limit is at least, in basis points; `report_bp`
+    §5.2's share of a limit at which positions are reported.
+    """
 
     house: HouseAccounts
     ladder: Ladder = field(default_factory=Ladder)
@@ -277,6 +275,22 @@ class ClearingTerms:
     hedger_limits: PositionLimits = field(default_factory=lambda: PositionLimits(100_000, 50_000, 25_000))
     orders_per_second_max: int = 0
     report_bp: int = 8000
+    limit_share_bp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What a lot of a contract asks of an account and how many it may hold: what the exchange admits orders by (§5).
+
+    `margin_lot_micro` and `fee_lot_micro` are micro-units a lot, the limits lots (0: none), `share_bp` the share of the open
+    interest that a limit is at least, in basis points.
+    """
+
+    margin_lot_micro: int = 0
+    fee_lot_micro: int = 0
+    limit_lots: int = 0
+    hedger_limit_lots: int = 0
+    share_bp: int = 0
 
 
 @dataclass(frozen=True, slots=True)

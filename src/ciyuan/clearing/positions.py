@@ -1,4 +1,4 @@
-"""Positions: what each member holds and has open in each contract, with the sums that admission needs kept as it changes.
+"""Positions: what each member holds and has open in each contract, with the sums that its requirement needs kept as it changes.
 
 | name | is | changes with |
 |---|---|---|
@@ -13,6 +13,8 @@ Over all members both lots and basis sum to zero, hence variation does at any pr
 
 from ciyuan.basics.errors import InvariantBroken
 from ciyuan.clearing.margin import (
+    BP,
+    OVER_LIMIT_BP,
     Stage,
     fee_kept_micro,
     first_upper_ticks,
@@ -20,11 +22,12 @@ from ciyuan.clearing.margin import (
     margin_lot_micro,
     rate_bp,
 )
-from ciyuan.clearing.messages import ClearingTerms, Fees, Life, MemberRole, Permission
-from ciyuan.exchange.messages import Contract, ContractKind
+from ciyuan.clearing.messages import ClearingTerms, Fees, Life, MemberRole, Risk
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.state import EXPOSURE_MAX
 
 HEDGER = int(MemberRole.HEDGER)
-NO_LIMIT = 2**62
+NO_LIMIT = 0
 """Position limit of what has none: receipts are property, not positions."""
 
 
@@ -32,13 +35,14 @@ class Market:
     """One contract. Prices are in ticks, `*_micro` in micro-units; `settle_ticks` is what margin and variation stand on.
 
     `priced_*` hold the settlement price of `priced_day` from its event until the day is settled. `final_*` are 0 until the
-    contract is finally settled.
+    contract is finally settled. `lock_rate_bp` is the least margin rate after a day that ended locked at its limit,
+    `notice_rate_bp` that of a limit set by notice (§4.5); 0 when there is none.
     """
 
     __slots__ = (
         "contract", "fee_lot_micro", "fees", "final_day", "final_micro", "final_rule", "hedger_limit", "is_spot", "life",
-        "limit", "margin_lot_micro", "mark_ticks", "number", "permission", "positions", "priced_day", "priced_ticks",
-        "priced_upper_ticks", "settle_ticks", "tick_value_micro", "upper_ticks",
+        "limit", "lock_rate_bp", "margin_lot_micro", "mark_ticks", "notice_rate_bp", "number", "positions", "priced_day",
+        "priced_ticks", "priced_upper_ticks", "settle_ticks", "share_bp", "tick_value_micro", "upper_ticks",
     )  # fmt: skip
 
     def __init__(self, contract: Contract, fees: Fees) -> None:
@@ -46,14 +50,15 @@ class Market:
         self.number = contract.number
         self.fees = fees
         self.is_spot = contract.kind == ContractKind.SPOT
-        self.permission = int(Permission.SPOT if self.is_spot else Permission.FUTURES)
         self.tick_value_micro = contract.tick_value_micro
         self.life = Life.LISTED
         self.settle_ticks = self.mark_ticks = contract.initial_price_ticks
         self.upper_ticks = first_upper_ticks(contract)
         self.priced_ticks = self.priced_upper_ticks = self.priced_day = 0
         self.final_micro = self.final_day = self.final_rule = 0
+        self.lock_rate_bp = self.notice_rate_bp = 0
         self.limit = self.hedger_limit = NO_LIMIT
+        self.share_bp = 0
         self.margin_lot_micro = 0
         self.fee_lot_micro = fee_kept_micro(self.upper_ticks, self.tick_value_micro, fees)
         self.positions: list[Position] = []
@@ -62,10 +67,11 @@ class Market:
         """Margin, fees and limits of a stage at the present prices, and every position's charge anew. Spot has no margin."""
         self.fee_lot_micro = fee_kept_micro(self.upper_ticks, self.tick_value_micro, self.fees)
         if not self.is_spot:
-            rate = rate_bp(stage, terms.ladder)
+            rate = max(rate_bp(stage, terms.ladder), self.lock_rate_bp, self.notice_rate_bp)
             self.margin_lot_micro = margin_lot_micro(rate, self.settle_ticks, self.tick_value_micro)
             self.limit = limit_lots(stage, terms.limits)
             self.hedger_limit = limit_lots(stage, terms.hedger_limits)
+            self.share_bp = terms.limit_share_bp
         for position in self.positions:
             position.reckon()
 
@@ -74,9 +80,29 @@ class Market:
         self.settle_ticks = self.mark_ticks = self.priced_ticks
         self.upper_ticks = self.priced_upper_ticks
 
+    def take_limits(self, upper_ticks: int, limit_rate_bp: int) -> None:
+        """Take daily limits that hold from now on, by notice or forced reduction: no lock's rate is in force then (§4.5)."""
+        self.upper_ticks = self.priced_upper_ticks = upper_ticks
+        self.lock_rate_bp = 0
+        self.notice_rate_bp = (
+            limit_rate_bp + OVER_LIMIT_BP if limit_rate_bp > self.contract.limit_rate_bp else 0
+        )
+
+    @property
+    def open_interest(self) -> int:
+        """Long lots, which are also the short ones."""
+        return sum(position.lots for position in self.positions if position.lots > 0)
+
+    @property
+    def risk(self) -> Risk:
+        """What the exchange admits orders by."""
+        limits = min(self.limit, EXPOSURE_MAX), min(self.hedger_limit, EXPOSURE_MAX)
+        return Risk(self.margin_lot_micro, self.fee_lot_micro, *limits, self.share_bp)
+
     def limit_of(self, role: int) -> int:
-        """The position limit of a member of this role, in lots (§5.2)."""
-        return self.hedger_limit if role == HEDGER else self.limit
+        """The position limit of a member of this role, in lots (§5.2); 0 for none."""
+        limit = self.hedger_limit if role == HEDGER else self.limit
+        return max(limit, self.open_interest * self.share_bp // BP) if self.share_bp else limit
 
 
 class Position:
@@ -117,12 +143,15 @@ class Position:
 
 
 class Member:
-    """A participant with its ledger accounts, positions, and the sums of its day. All sums are in micro-units or counts."""
+    """A participant with its ledger accounts, positions, and the sums of its day. All sums are in micro-units or counts.
+
+    `reserved_micro` is what its open spot buys may still cost: lots left at their limits.
+    """
 
     __slots__ = (
         "accrued_micro", "bought_micro", "called_micro", "cash", "fees_micro", "fills", "lent_micro", "maker_lots", "number",
         "opening_micro", "owed_micro", "permissions", "positions", "receipts", "receipts_bought", "receipts_sold",
-        "requirement_micro", "role", "second", "second_orders", "sold_micro", "taker_lots", "variation_micro",
+        "requirement_micro", "reserved_micro", "role", "sold_micro", "taker_lots", "variation_micro",
     )  # fmt: skip
 
     def __init__(self, number: int, cash: int, permissions: int, role: int) -> None:
@@ -132,9 +161,8 @@ class Member:
         self.role = role
         self.receipts: dict[int, int] = {}
         self.positions: dict[int, Position] = {}
-        self.requirement_micro = 0
+        self.requirement_micro = self.reserved_micro = 0
         self.owed_micro = self.called_micro = 0
-        self.second = self.second_orders = 0
         self.accrued_micro = self.maker_lots = self.taker_lots = self.fills = 0
         self.start_statement(0)
 

@@ -215,7 +215,7 @@ class Settlement:
         for number in sorted(member.positions):
             position = member.positions[number]
             limit = position.market.limit_of(member.role)
-            if position.lots and abs(position.lots) * 10_000 >= limit * self._books.terms.report_bp:
+            if limit and position.lots and abs(position.lots) * 10_000 >= limit * self._books.terms.report_bp:
                 words = (member.number, number, position.lots, limit, 0, day)
                 say(out, ClearingEvent.LARGE_POSITION, Reason.LARGE_POSITION, time_ns, words)
 

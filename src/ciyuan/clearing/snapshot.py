@@ -6,10 +6,11 @@
 | contracts | number and the fields of `MARKET_FIELDS` |
 | members | number and the fields of `MEMBER_FIELDS` |
 | receipts | participant, grade, ledger account |
-| positions | participant, contract, lots, open buys, open sells, basis; flat ones with nothing open are left out |
-| orders | participant, order id, ledger key of the hold: open spot orders |
+| positions | participant, contract, lots, basis; flat ones are left out |
+| orders | participant, order id, contract, 1 if it sells, limit, lots left, ledger key of the hold (spot, else 0): open orders |
 
-Rows are in order of their first words, so equal states give equal matrices. Margins, charges and requirements are derived.
+Rows are in order of their first words, so equal states give equal matrices. Open lots, margins, charges and requirements are
+derived.
 """
 
 from collections.abc import Mapping
@@ -19,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.clearing.books import Books
+from ciyuan.clearing.books import Books, OpenOrder
 from ciyuan.clearing.messages import LEDGER_KEY_BASE, Life
 from ciyuan.clearing.positions import Market, Member
 
 MARKET_FIELDS = (
     "life", "settle_ticks", "mark_ticks", "upper_ticks", "priced_ticks", "priced_upper_ticks", "priced_day",
-    "final_micro", "final_day", "final_rule",
+    "final_micro", "final_day", "final_rule", "lock_rate_bp", "notice_rate_bp",
 )  # fmt: skip
 MEMBER_FIELDS = (
     "cash", "permissions", "role", "accrued_micro", "maker_lots", "taker_lots", "fills", "owed_micro", "called_micro",
-    "second", "second_orders", "opening_micro", "variation_micro", "fees_micro", "bought_micro", "sold_micro",
+    "opening_micro", "variation_micro", "fees_micro", "bought_micro", "sold_micro",
     "receipts_bought", "receipts_sold", "lent_micro",
 )  # fmt: skip
 WIDTHS = {
@@ -37,17 +38,16 @@ WIDTHS = {
     "contracts": 1 + len(MARKET_FIELDS),
     "members": 1 + len(MEMBER_FIELDS),
     "receipts": 3,
-    "positions": 6,
-    "orders": 3,
+    "positions": 4,
+    "orders": 7,
 }
 REMEDY = "Take the snapshot again, from a clearing house with the same contracts and terms."
 
-Holds = dict[tuple[int, int], int]
 T = TypeVar("T")
 
 
-def parts_of(books: Books, holds: Holds) -> dict[str, NDArray[np.int64]]:
-    """The snapshot of these books and the holds of open spot orders."""
+def parts_of(books: Books) -> dict[str, NDArray[np.int64]]:
+    """The snapshot of these books."""
     markets = [books.markets[number] for number in sorted(books.markets)]
     members = books.members_in_order()
     held = [member.positions[number] for member in members for number in sorted(member.positions)]
@@ -63,17 +63,18 @@ def parts_of(books: Books, holds: Holds) -> dict[str, NDArray[np.int64]]:
             (member.number, *pair) for member in members for pair in sorted(member.receipts.items())
         ],
         "positions": [
-            (at.member.number, at.market.number, at.lots, at.buys, at.sells, at.basis)
-            for at in held
-            if at.lots or at.buys or at.sells or at.basis
+            (at.member.number, at.market.number, at.lots, at.basis) for at in held if at.lots or at.basis
         ],
-        "orders": [(*place, key) for place, key in sorted(holds.items())],
+        "orders": [
+            (*place, at.contract, at.is_sell, at.price_ticks, at.left // len(at.legs), at.key)
+            for place, at in sorted(books.orders.items(), key=lambda entry: entry[0])
+        ],
     }
     return {name: np.array(rows[name], dtype=np.int64).reshape(-1, width) for name, width in WIDTHS.items()}
 
 
-def restored(books: Books, parts: Mapping[str, NDArray[np.int64]]) -> Holds:
-    """Fill new `books` with a snapshot's parts; returns the holds. Raises Malformed for parts that are not a snapshot of them."""
+def restored(books: Books, parts: Mapping[str, NDArray[np.int64]]) -> None:
+    """Fill new `books` with a snapshot's parts. Raises Malformed for parts that are not a snapshot of them."""
     if set(parts) != set(WIDTHS):
         raise _not_a_snapshot("names", sorted(parts), str(sorted(WIDTHS)))
     for name, width in WIDTHS.items():
@@ -87,9 +88,9 @@ def restored(books: Books, parts: Mapping[str, NDArray[np.int64]]) -> Holds:
     if len(rows["days"]) != 1 or rows["days"][0][2] < LEDGER_KEY_BASE:
         raise _not_a_snapshot("days", rows["days"], f"one row, its key {LEDGER_KEY_BASE} or more")
     margin_day, books.settled_day, books.teller.key = rows["days"][0]
+    _restore_orders(books, rows["orders"])
     if margin_day:
         books.set_margin_day(margin_day)
-    return _holds(books, rows["orders"])
 
 
 def _restore_markets(books: Books, rows: list[list[int]]) -> None:
@@ -120,12 +121,10 @@ def _restore_members(books: Books, rows: list[list[int]], receipts: list[list[in
 
 def _restore_positions(books: Books, rows: list[list[int]]) -> None:
     sums = {number: [0, 0] for number in books.markets}
-    for number, contract, lots, buys, sells, basis in rows:
+    for number, contract, lots, basis in rows:
         market: Market = _known(books.markets, contract, "positions")
-        if buys < 0 or sells < 0:
-            raise _not_a_snapshot("positions", (buys, sells), "open lots of 0 or more")
         position = _known(books.members, number, "positions").position(market)
-        position.lots, position.buys, position.sells, position.basis = lots, buys, sells, basis
+        position.lots, position.basis = lots, basis
         position.reckon()
         sums[contract][0] += lots
         sums[contract][1] += basis
@@ -133,12 +132,20 @@ def _restore_positions(books: Books, rows: list[list[int]]) -> None:
         raise _not_a_snapshot("positions", sums, "lots and bases of every contract that sum to zero")
 
 
-def _holds(books: Books, rows: list[list[int]]) -> Holds:
-    for number, _, key in rows:
-        _known(books.members, number, "orders")
-        if not LEDGER_KEY_BASE < key <= books.teller.key:
+def _restore_orders(books: Books, rows: list[list[int]]) -> None:
+    for number, order_id, contract, is_sell, price_ticks, left, key in rows:
+        member = _known(books.members, number, "orders")
+        order = OpenOrder(contract, _known(books.legs, contract, "orders"), is_sell != 0, price_ticks)
+        if left < 1:
+            raise _not_a_snapshot("orders", left, "lots left, 1 or more")
+        if order.spot and not LEDGER_KEY_BASE < key <= books.teller.key:
             raise _not_a_snapshot("orders", key, "a key that the clearing house has used")
-    return {(number, order_id): key for number, order_id, key in rows}
+        order.leave(member, left)
+        order.key = key
+        order.saved = order.spot is not None and not order.is_sell
+        if order.spot and not order.is_sell:
+            member.reserved_micro += price_ticks * order.spot.tick_value_micro * left
+        books.orders[number, order_id] = order
 
 
 def _known(things: Mapping[int, T], number: int, part: str) -> T:

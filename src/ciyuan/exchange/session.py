@@ -2,14 +2,15 @@
 
 | state | may be followed by | orders | cancels |
 |---|---|---|---|
-| CLOSED | AUCTION_ENTRY, CONTINUOUS | | |
-| AUCTION_ENTRY | AUCTION_FREEZE, AUCTION_MATCH | limit | yes |
-| AUCTION_FREEZE | AUCTION_MATCH | limit | |
+| CLOSED | AUCTION_ENTRY, CONTINUOUS | | yes |
+| AUCTION_ENTRY | AUCTION_FREEZE, AUCTION_MATCH | limit, iceberg | yes |
+| AUCTION_FREEZE | AUCTION_MATCH | limit, iceberg | |
 | AUCTION_MATCH | CONTINUOUS, BREAK, CLOSING | | |
-| CONTINUOUS | BREAK, CLOSING, AUCTION_ENTRY | limit, market, FAK, FOK | yes |
+| CONTINUOUS | BREAK, CLOSING, AUCTION_ENTRY | all | yes |
 | BREAK | CONTINUOUS, AUCTION_ENTRY, CLOSING | | yes |
 | CLOSING | SETTLEMENT | | |
 | SETTLEMENT | CLOSED | | |
+| SUSPENDED | CLOSED | | yes |
 
 The auction itself happens on entering AUCTION_MATCH. From CLOSING on the book stands as it was at the close, because the
 settlement price may be read off it (§4.4); so there is no cancel there. The day is closed in SETTLEMENT, once, and CLOSED may
@@ -20,11 +21,24 @@ from collections.abc import Mapping
 
 from ciyuan.exchange.messages import OrderFlag, SessionState
 
-TYPE_BITS = OrderFlag.MARKET | OrderFlag.FAK | OrderFlag.FOK
+TYPE_BITS = (
+    OrderFlag.MARKET
+    | OrderFlag.FAK
+    | OrderFlag.FOK
+    | OrderFlag.POST_ONLY
+    | OrderFlag.ICEBERG
+    | OrderFlag.STOP
+)
 """The flags of an order that name its type."""
 
 LIMIT, MARKET, FAK, FOK = map(int, (OrderFlag.LIMIT, OrderFlag.MARKET, OrderFlag.FAK, OrderFlag.FOK))
-ORDER_TYPES = frozenset({LIMIT, MARKET, FAK, FOK})
+POST_ONLY, ICEBERG, STOP = map(int, (OrderFlag.POST_ONLY, OrderFlag.ICEBERG, OrderFlag.STOP))
+MARKET_STOP = MARKET | STOP
+ORDER_TYPES = frozenset({LIMIT, MARKET, FAK, FOK, POST_ONLY, ICEBERG, STOP, MARKET_STOP})
+AUCTION_TYPES = frozenset({LIMIT, ICEBERG})
+SPREAD_TYPES = frozenset({LIMIT, FAK})
+LASTING_TYPES = frozenset({LIMIT, POST_ONLY, ICEBERG, STOP})
+"""The types that may outlive the day."""
 
 FOLLOWS: Mapping[SessionState, frozenset[SessionState]] = {
     SessionState.CLOSED: frozenset({SessionState.AUCTION_ENTRY, SessionState.CONTINUOUS}),
@@ -41,23 +55,29 @@ FOLLOWS: Mapping[SessionState, frozenset[SessionState]] = {
     ),
     SessionState.CLOSING: frozenset({SessionState.SETTLEMENT}),
     SessionState.SETTLEMENT: frozenset({SessionState.CLOSED}),
+    SessionState.SUSPENDED: frozenset({SessionState.CLOSED}),
 }
 """What may follow each state."""
 
-TAKES: Mapping[SessionState, frozenset[int]] = {
-    SessionState.CLOSED: frozenset(),
-    SessionState.AUCTION_ENTRY: frozenset({LIMIT}),
-    SessionState.AUCTION_FREEZE: frozenset({LIMIT}),
-    SessionState.AUCTION_MATCH: frozenset(),
+TAKES: Mapping[SessionState, frozenset[int]] = {state: frozenset() for state in SessionState} | {
+    SessionState.AUCTION_ENTRY: AUCTION_TYPES,
+    SessionState.AUCTION_FREEZE: AUCTION_TYPES,
     SessionState.CONTINUOUS: ORDER_TYPES,
-    SessionState.BREAK: frozenset(),
-    SessionState.CLOSING: frozenset(),
-    SessionState.SETTLEMENT: frozenset(),
 }
 """The order types that each state takes, as the type bits of their flags."""
 
-CANCELLING = frozenset({SessionState.AUCTION_ENTRY, SessionState.CONTINUOUS, SessionState.BREAK})
+CANCELLING = frozenset(
+    {
+        SessionState.CLOSED,
+        SessionState.AUCTION_ENTRY,
+        SessionState.CONTINUOUS,
+        SessionState.BREAK,
+        SessionState.SUSPENDED,
+    }
+)
 """The states in which orders may be cancelled by their account."""
 
-ENDED = frozenset({SessionState.CLOSING, SessionState.SETTLEMENT, SessionState.CLOSED})
+ENDED = frozenset(
+    {SessionState.CLOSING, SessionState.SETTLEMENT, SessionState.CLOSED, SessionState.SUSPENDED}
+)
 """The states in which no more trades can come on the day."""

@@ -11,7 +11,7 @@
 
 from ciyuan.basics.money import div_ceil, div_floor, div_half_up
 from ciyuan.basics.time import NS_PER_MINUTE
-from ciyuan.exchange.messages import BASIS_POINTS
+from ciyuan.exchange.contract import BASIS_POINTS
 
 FIRST_DAY_LIMITS = 2
 """The limit rate counts this many times on a contract's first day (§4.3)."""

@@ -1,104 +1,145 @@
 """What people and programs see of a market. A view is a window: it shows the market as it is when it is looked at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from ciyuan.exchange.book import Ladder
-from ciyuan.exchange.market import Market
-from ciyuan.exchange.messages import Contract, Level, SessionState, SettlementMethod, Side
+from ciyuan.exchange.book import (
+    ACCOUNT,
+    BASE,
+    BEST_BUY,
+    BEST_SELL,
+    DAY,
+    DAY_TRADES,
+    HEAD,
+    HIGH,
+    LADDERS,
+    LAST,
+    LEFT,
+    LEVEL_LOTS,
+    LEVEL_ORDERS,
+    LOW,
+    LOWER,
+    NEXT,
+    OPEN_TICKS,
+    ORDER_ID,
+    SETTLED_DAY,
+    SETTLED_METHOD,
+    SETTLEMENT,
+    STATE,
+    TICKS,
+    TURNOVER,
+    UPPER,
+    VOLUME,
+    Book,
+    directory_of,
+)
+from ciyuan.exchange.contract import Contract
+from ciyuan.exchange.messages import Level, SessionState, SettlementMethod, Side
+from ciyuan.exchange.sweeping import tick_behind
 
 
 class BookView:
-    """One contract's market. Prices are ticks, 0 where there is none; `find` gives the market as it is now."""
+    """One contract's market. Prices are ticks, 0 where there is none; `find` gives the book as it is now."""
 
-    __slots__ = ("_find",)
+    __slots__ = ("_find", "_place", "contract")
 
-    def __init__(self, find: Callable[[], Market]) -> None:
+    def __init__(self, contract: Contract, place: int, find: Callable[[], Book]) -> None:
+        self.contract = contract
+        self._place = place
         self._find = find
 
-    @property
-    def contract(self) -> Contract:
-        """The contract as listed."""
-        return self._find().contract
+    def _figure(self, column: int) -> int:
+        return int(self._find().markets[self._place, column])
 
     @property
     def state(self) -> SessionState:
         """Its session state."""
-        return SessionState(self._find().state)
+        return SessionState(self._figure(STATE))
 
     @property
     def trading_day(self) -> int:
         """The day that trades, or the last one that did; 0 before the first."""
-        return self._find().day
+        return self._figure(DAY)
 
     @property
     def best_bid(self) -> int:
         """The highest price that is bid."""
-        return self._find().buys.best
+        return self._best(BEST_BUY)
 
     @property
     def best_ask(self) -> int:
         """The lowest price that is offered."""
-        return self._find().sells.best
+        return self._best(BEST_SELL)
+
+    def _best(self, column: int) -> int:
+        tick = self._figure(column)
+        return self._figure(BASE) + tick if 0 <= tick < int(self._find().scalars[TICKS]) else 0
 
     @property
     def last_ticks(self) -> int:
         """The price of the last trade, on whichever day."""
-        return self._find().last_ticks
+        return self._figure(LAST)
 
     @property
     def limits(self) -> tuple[int, int]:
         """(lower, upper) price limit of the day; once the day is closed, of the next one."""
-        market = self._find()
-        return market.lower_ticks, market.upper_ticks
+        return self._figure(LOWER), self._figure(UPPER)
 
     @property
     def settlement(self) -> tuple[int, int, SettlementMethod | None]:
         """(price, trading day, method) of the last settlement price; before the first (initial price, 0, None)."""
-        market = self._find()
-        method = SettlementMethod(market.settled_method) if market.settled_method else None
-        return market.settlement_ticks, market.settled_day, method
+        method = self._figure(SETTLED_METHOD)
+        return (
+            self._figure(SETTLEMENT),
+            self._figure(SETTLED_DAY),
+            SettlementMethod(method) if method else None,
+        )
 
     @property
     def volume(self) -> int:
         """Lots traded on the day."""
-        return self._find().volume
+        return self._figure(VOLUME)
 
     @property
     def turnover(self) -> int:
         """Tick-lots traded on the day: the sum of price times lots."""
-        return self._find().turnover
+        return self._figure(TURNOVER)
 
     @property
     def trades(self) -> int:
         """Trades of the day."""
-        return self._find().trades
+        return self._figure(DAY_TRADES)
 
     @property
     def range_ticks(self) -> tuple[int, int, int]:
         """(first, lowest, highest) trade price of the day."""
-        market = self._find()
-        return market.open_ticks, market.low_ticks, market.high_ticks
+        return self._figure(OPEN_TICKS), self._figure(LOW), self._figure(HIGH)
 
     def levels(self, side: Side, depth: int = 0) -> list[Level]:
-        """The price levels of a side, best first; the first `depth` of them, or (0) all."""
-        ladder = self._ladder(side)
+        """The price levels of a side as shown, best first; the first `depth` of them, or (0) all."""
         shown = []
-        for price in ladder.prices():
-            level = ladder.levels[price]
-            shown.append(Level(price, level.lots, len(level.orders)))
+        for price, level in self._levels(side):
+            row = self._find().levels[level]
+            shown.append(Level(price, int(row[LEVEL_LOTS]), int(row[LEVEL_ORDERS])))
             if len(shown) == depth:
                 break
         return shown
 
     def queue(self, side: Side) -> list[tuple[int, int, int, int]]:
         """(account, order id, price, lots left) of every order of a side, in the order in which they would trade."""
-        ladder = self._ladder(side)
-        return [
-            (order.account, order.order_id, price, order.left)
-            for price in ladder.prices()
-            for order in ladder.levels[price].orders.values()
-        ]
+        orders, queue = self._find().orders, []
+        for price, level in self._levels(side):
+            slot = int(self._find().levels[level, HEAD])
+            while slot:
+                order = orders[slot]
+                queue.append((int(order[ACCOUNT]), int(order[ORDER_ID]), price, int(order[LEFT])))
+                slot = int(order[NEXT])
+        return queue
 
-    def _ladder(self, side: Side) -> Ladder:
-        market = self._find()
-        return market.sells if side else market.buys
+    def _levels(self, side: Side) -> Iterator[tuple[int, int]]:
+        """(price, row in the book's levels) of every occupied tick of a side, best first."""
+        book = self._find()
+        ticks, base = int(book.scalars[TICKS]), self._figure(BASE)
+        tick = self._figure(BEST_BUY + side)
+        while 0 <= tick < ticks:
+            yield base + tick, (self._place * LADDERS + side) * ticks + tick
+            tick = tick_behind(directory_of(book), self._place, int(side), tick)

@@ -16,7 +16,8 @@ from ciyuan.basics.calendar import Calendar, day_from_iso
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.time import NS_PER_MINUTE
 from ciyuan.clearing.messages import ClearingTerms, Fees, HouseAccounts, Ladder, PositionLimits
-from ciyuan.exchange.messages import Contract, ContractKind, SessionState
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import SessionState
 from ciyuan.services.catalog import grades
 from ciyuan.services.catalog_table import FACTS, Section, known, member, top_keys, top_table, top_tables
 from ciyuan.simulation.schedule import Bell

@@ -1,4 +1,4 @@
-"""The command line: `ciyuan run | verify | report`. Parses, calls, prints; what it calls is imported late.
+"""The command line: `ciyuan run | verify | report | exchange`. Parses, calls, prints; what it calls is imported late.
 
 Exit status: 0 done; 1 verified and found different; 2 malformed input, nothing was changed; 3 a journal is damaged;
 4 a law of the market is broken; 5 the disk failed; 130 interrupted.
@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,6 +15,8 @@ import typer
 
 from ciyuan import __version__
 from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, Malformed
+from ciyuan.services.exchange_cli import exchange_app
+from ciyuan.services.progress import Progress
 
 DIFFERENT, MALFORMED, DAMAGED, BROKEN, FAILED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 STATUS = (
@@ -37,15 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Progress(StrEnum):
-    """How a long command shows how far it is."""
-
-    bar = "bar"
-    json = "json"
-    none = "none"
-
+app.add_typer(exchange_app, name="exchange")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

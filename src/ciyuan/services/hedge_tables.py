@@ -12,7 +12,7 @@ from ciyuan.desk.exposure import exposure_of
 from ciyuan.desk.hedge import hedge_ratio
 from ciyuan.desk.messages import CENTI_PER_MTOK, FuturesResult, FuturesTrade, HedgeReport, Use
 from ciyuan.desk.report import hedge_report
-from ciyuan.exchange.messages import Contract
+from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.index.messages import Leg, MonthMean
 from ciyuan.services.summary import BuyerBill, MeasuredRatio
 from ciyuan.services.tables import write_table
@@ -29,7 +29,9 @@ class DeskOfRun:
         self._month = month
         self._world = month.world
         self._contract = next(
-            entry for entry in self._world.contracts if entry.month == self._world.scenario.month
+            entry
+            for entry in self._world.contracts
+            if entry.kind == ContractKind.CASH_FUTURE and entry.month == self._world.scenario.month
         )
         grade, leg = self._world.grade.number, Leg.STANDARD
         self.mean: MonthMean | None = venue.index.month_mean(grade, self._world.scenario.month, leg)

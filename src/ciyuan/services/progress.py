@@ -1,16 +1,25 @@
 """How a long command shows how far it is: a bar, JSON lines on standard error, or nothing.
 
-A playing month is as far as its simulated time; a verification is as far as its rows.
+A playing month is as far as its simulated time; a verification is as far as its rows; other work as far as it says.
 """
 
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 
 from ciyuan.basics.time import iso_from_ns
 
 Show = Callable[[int, int], None]
+
+
+class Progress(StrEnum):
+    """How a long command shows how far it is."""
+
+    bar = "bar"
+    json = "json"
+    none = "none"
 
 
 @contextmanager
@@ -33,6 +42,16 @@ def shown_rows(kind: str, rows_total: int) -> Iterator[Callable[[int], None]]:
     else:
         with _shown(kind, "the journal", 0, rows_total, lambda _: "the journal") as show:
             yield lambda rows: show(rows, rows)
+
+
+@contextmanager
+def shown_work(kind: str, task: str, total: int) -> Iterator[Show]:
+    """A function to call with how much of `total` is done, and the rows so far. `kind` as above."""
+    if kind == "json":
+        yield lambda done, rows: _line({"task": task, "done": done, "of": total, "rows": rows})
+    else:
+        with _shown(kind, task, 0, total, lambda _: task) as show:
+            yield show
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.rows import ROW_WORDS
 from ciyuan.clearing.messages import ClearingEvent
-from ciyuan.exchange.messages import Contract, ExchangeEvent, FillFlag
+from ciyuan.exchange.contract import Contract
+from ciyuan.exchange.messages import ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterEvent, MeterFlag
 from ciyuan.index.messages import IndexEvent
 from ciyuan.services.tables import Column, TableSpec, day_column, flag, named, time_column, word

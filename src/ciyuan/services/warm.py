@@ -6,6 +6,10 @@ kernel takes constants and helpers from; so whoever changes one of these empties
 
 import numpy as np
 
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.machine import Exchange
+from ciyuan.exchange.messages import tick_row
+from ciyuan.exchange.room import Room
 from ciyuan.gateway.machine import Meter
 from ciyuan.gateway.messages import PartyRole, enrol_row
 from ciyuan.ledger.machine import Ledger
@@ -18,7 +22,10 @@ def warm() -> None:
     ledger.apply(np.array([open_row(0, 1, 1, AccountFlag.NO_OVERDRAFT)], dtype=np.int64))
     meter = Meter(ledger)
     meter.apply(np.array([enrol_row(0, PartyRole.SUPPLIER, 1, 1)], dtype=np.int64))
-    for machine in (ledger, meter):
+    contract = Contract(1, "WARM", ContractKind.SPOT, 1, 1, 1, 0, 0, 0, 500, 100, 1)
+    exchange = Exchange((contract,), Room(1, 1, 1))
+    exchange.apply(np.array([tick_row(0)], dtype=np.int64))
+    for machine in (ledger, meter, exchange):
         machine.restore(machine.snapshot())
 
 

@@ -3,6 +3,7 @@ is written.
 """
 
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from ciyuan.basics.money import MICRO
 from ciyuan.basics.price import PriceList, standard_price
 from ciyuan.basics.time import NS_PER_DAY, NS_PER_HOUR, iso_from_ns, ns_from_iso
 from ciyuan.basics.tokens import MTOK, Legs
-from ciyuan.exchange.messages import Contract, ContractKind
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.room import Room
 from ciyuan.factory.cost import site_gpus
 from ciyuan.index.messages import IndexTerms
 from ciyuan.services.catalog import grades, power_profiles, site_point, sites, sizes
@@ -39,6 +41,10 @@ SIZE_PAIRS = 20_000
 WEEK = 7
 THURSDAY = 3
 """The weekday of day 0, 1970-01-01, counted from Monday."""
+TRADING_MINUTES = 8 * 60
+"""Minutes of a day in which orders may come, and some."""
+LEAST_ACCOUNTS, LEAST_ORDERS, MOST_ORDERS = 1 << 10, 1 << 17, 1 << 24
+"""Bounds of an exchange's room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,26 @@ def venue_terms(scenario: Scenario) -> VenueTerms:
     """The terms of the venue that a scenario plays on."""
     facts = known(grades(), scenario.grade, "scenario, grade", "grades.toml")
     listed = tuple(contract for contract in contracts() if contract.grade == facts.grade.number)
+    clearing = clearing_terms(house_accounts((facts.grade,)))
     return VenueTerms(
-        calendar(), (facts.grade,), listed, clearing_terms(house_accounts((facts.grade,))), IndexTerms()
+        calendar(), (facts.grade,), listed, clearing, IndexTerms(), _room(scenario, len(listed))
     )
+
+
+def _room(scenario: Scenario, contracts: int) -> Room:
+    """Room for all that the scenario's traders may send in a day, twice over, and for its participants, in powers of two."""
+    quotes = 2 * scenario.maker_levels * scenario.makers * contracts
+    others = scenario.buyers + 2 * len(scenario.sites)
+    a_minute = quotes + others + ceil(scenario.noise_orders_per_minute)
+    accounts = 2 * (scenario.makers + scenario.traders + scenario.buyers)
+    return Room(
+        accounts=max(LEAST_ACCOUNTS, _power_of_two(accounts)),
+        orders=max(LEAST_ORDERS, min(_power_of_two(2 * TRADING_MINUTES * a_minute), MOST_ORDERS)),
+    )
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()
 
 
 def assemble(scenario: Scenario, files: Files) -> Assembled:

@@ -13,7 +13,8 @@ Laws (each is a name in an exception):
 3. every token delivered is metered once, every metered token is billed once, to the micro-unit;
 4. no order is filled beyond its lots, at a price worse than its own, or by another account than its owner's;
 5. every participant's money is what its deposits, charges, trades, variation and fees make it;
-6. variation is what the price moved on the position that was filled, and fees are those of the fills, to the micro-unit.
+6. variation is what the price moved on the position that was filled, and fees are those of the fills, to the micro-unit;
+7. the exchange admits orders by the requirement that the clearing house has of the account.
 
 Replay and durability (same journal, same state; what was acknowledged survives) are checked by `ciyuan verify`.
 """
@@ -28,18 +29,30 @@ from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.money import PICO_PER_MICRO, div_half_up
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
 from ciyuan.clearing.messages import ClearingEvent, ClearingFlag, ClearingTerms
-from ciyuan.exchange.messages import Contract, ContractKind, ExchangeEvent, FillFlag
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import CONTRACT_MASK, ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterCommand, MeterEvent, MeterFlag
 from ciyuan.ledger.messages import AccountFlag
+from ciyuan.simulation.hearing import Sieve
 from ciyuan.venue.machine import Venue
 from ciyuan.venue.messages import Purse, VenueEvent
 
-METERED = np.array([int(code) for code in MeterEvent])
-COMMANDS = np.array([int(code) for code in MeterCommand if code != MeterCommand.ENROL])
-ANSWERS = np.array(
-    [int(code) for code in MeterEvent if code not in (MeterEvent.ENROLLED, MeterEvent.EXPIRED)]
-)
+METERED = Sieve(MeterEvent)
+COMMANDS = Sieve(code for code in MeterCommand if code != MeterCommand.ENROL)
+ANSWERS = Sieve(code for code in MeterEvent if code not in (MeterEvent.ENROLLED, MeterEvent.EXPIRED))
 """The meter's answers to commands: ENROL is the venue's own, and holds expire of themselves."""
+TRADED = (
+    ExchangeEvent.ACCEPTED,
+    ExchangeEvent.FILLED,
+    ExchangeEvent.CANCELLED,
+    ExchangeEvent.AMENDED,
+    ExchangeEvent.SETTLEMENT_PRICE,
+)
+HEARD = Sieve((*TRADED, *ClearingEvent, *VenueEvent))
+"""What the laws are about, beside the meter's events: half of what the exchange says is not."""
+SELLS, TAKER, LEG, FORCED = (
+    int(flag) << FLAG_SHIFT for flag in (FillFlag.SIDE_SELL, FillFlag.TAKER, FillFlag.LEG, FillFlag.FORCED)
+)
 
 
 def require(holds: object, law: str, detail: str) -> None:
@@ -123,55 +136,90 @@ class DeliveryBooks:
                     f"customer {customer}: charged {charged}, exact cost {cost} pico")  # fmt: skip
 
 
+class Standing:
+    """An order that may still trade. `half` is the (contract, price, lots) of a spread's one month, until the other is told."""
+
+    __slots__ = ("contract", "half", "left", "limit", "lots", "sells")
+
+    def __init__(self, contract: int, sells: bool, limit: int, lots: int) -> None:
+        self.contract = contract
+        self.sells = sells
+        self.limit = limit
+        self.lots = self.left = lots
+        self.half: tuple[int, int, int] | None = None
+
+
 class TradeBooks:
     """Laws 2 and 4: orders, fills and positions."""
 
-    def __init__(self) -> None:
-        self.open: dict[tuple[int, int], list[int]] = {}
+    def __init__(self, contracts: dict[int, Contract]) -> None:
+        self._contracts = contracts
+        self.open: dict[tuple[int, int], Standing] = {}
         self.position: dict[tuple[int, int], int] = defaultdict(int)
 
     def on_accepted(self, event: list[int]) -> None:
-        """An order may trade from now on: [lots left, limit, sells, contract]."""
-        self.open[event[2], event[3]] = [
-            event[6],
-            event[5],
-            event[0] >> FLAG_SHIFT & FillFlag.SIDE_SELL,
-            event[4],
-        ]
+        """An order may trade from now on."""
+        sells = event[0] & SELLS != 0
+        self.open[event[2], event[3]] = Standing(event[4] & CONTRACT_MASK, sells, event[5], event[6])
+
+    def on_amended(self, event: list[int]) -> None:
+        """An order has other lots or another price; what it has filled stays filled."""
+        order = self.open.get((event[2], event[3]))
+        if order is None or event[7] != event[6] - (order.lots - order.left) or event[7] < 1:
+            raise InvariantBroken(
+                "what is left of an amended order is what it has not filled",
+                f"order {event[3]} of {event[2]}: {event[7]} of {event[6]}",
+            )
+        order.limit, order.lots, order.left = event[5:8]
 
     def on_filled(self, event: list[int]) -> None:
-        """A fill is of an open order, within its lots, and no worse than its price."""
+        """A fill is of an open order, within its lots, and no worse than its price; but for a forced one, which is of none."""
         word, _, account, order_id, contract, price, lots, _ = event
+        sells = word & SELLS != 0
+        self.position[account, contract] += -lots if sells else lots
+        if word & FORCED:
+            return
         order = self.open.get((account, order_id))
         if order is None:
             raise InvariantBroken("only an accepted order trades", f"account {account}, order {order_id}")
-        sells = word >> FLAG_SHIFT & FillFlag.SIDE_SELL
-        require(
-            order[2:] == [sells, contract],
-            "an order trades its own side and contract",
-            f"order {order_id} of {account}",
-        )
-        require(
-            price >= order[1] if sells else price <= order[1],
-            "no fill is worse than its order's price",
-            f"order {order_id} at {price}",
-        )
-        order[0] -= lots
-        require(
-            order[0] >= 0 and lots > 0, "no order is filled beyond its lots", f"order {order_id} of {account}"
-        )
-        self.position[account, contract] += -lots if sells else lots
-        if not order[0]:
+        if word & LEG:
+            spread = self._leg(order, contract, sells, price, lots)
+            if spread is None:
+                return
+            price = spread
+        elif order.contract != contract or order.sells != sells:
+            raise InvariantBroken(
+                "an order trades its own side and contract", f"order {order_id} of {account}"
+            )
+        if price < order.limit if order.sells else price > order.limit:
+            raise InvariantBroken("no fill is worse than its order's price", f"order {order_id} at {price}")
+        order.left -= lots
+        if order.left < 0 or lots < 1:
+            raise InvariantBroken("no order is filled beyond its lots", f"order {order_id} of {account}")
+        if not order.left:
             del self.open[account, order_id]
+
+    def _leg(self, order: Standing, number: int, sells: bool, price: int, lots: int) -> int | None:
+        """One month of a spread; the price of the spread, if it is the second one."""
+        contract = self._contracts[order.contract]
+        own = number in (contract.near, contract.far) and sells == (order.sells == (number == contract.near))
+        whole = order.half is None or (order.half[0] != number and order.half[2] == lots)
+        require(
+            own and whole,
+            "an order trades its own side and contract",
+            f"a leg of {contract.code} in {number}",
+        )
+        if order.half is None:
+            order.half = (number, price, lots)
+            return None
+        other, order.half = order.half[1], None
+        return price - other if number == contract.near else other - price
 
     def on_cancelled(self, event: list[int]) -> None:
         """What is taken back is what was left."""
         order = self.open.pop((event[2], event[3]), None)
-        require(
-            order is not None and order[0] == event[6],
-            "what is taken back is what was left",
-            f"order {event[3]} of {event[2]}",
-        )
+        if order is None or order.left != event[6]:
+            raise InvariantBroken("what is taken back is what was left", f"order {event[3]} of {event[2]}")
 
 
 class MoneyBooks:
@@ -230,23 +278,24 @@ class FuturesBooks:
         self.fees: dict[int, int] = defaultdict(int)
 
     def on_filled(self, event: list[int]) -> None:
-        """A fill changes the position and its basis, and costs its fee."""
+        """A fill changes the position and its basis, and costs its fee, unless it was forced."""
         word, _, account, _, number, price, lots, _ = event
         contract = self._contracts[number]
-        flags = word >> FLAG_SHIFT
-        fees = self._terms.spot_fees if contract.kind == ContractKind.SPOT else self._terms.futures_fees
-        taker = bool(flags & FillFlag.TAKER)
-        per_lot, ppm = (
-            (fees.taker_lot_micro, fees.taker_turnover_ppm)
-            if taker
-            else (fees.maker_lot_micro, fees.maker_turnover_ppm)
-        )
-        turnover = price * lots * contract.tick_value_micro
-        self.fees[account] += max(1, lots * per_lot + div_half_up(turnover * ppm, 10**6))
+        if not word & FORCED:
+            self._charge(account, contract, word, price * lots * contract.tick_value_micro, lots)
         if contract.kind != ContractKind.SPOT:
-            signed = -lots if flags & FillFlag.SIDE_SELL else lots
+            signed = -lots if word & SELLS else lots
             self.lots[account, number] += signed
             self.basis[account, number] += signed * price
+
+    def _charge(self, account: int, contract: Contract, word: int, turnover: int, lots: int) -> None:
+        fees = self._terms.spot_fees if contract.kind == ContractKind.SPOT else self._terms.futures_fees
+        per_lot, ppm = (
+            (fees.taker_lot_micro, fees.taker_turnover_ppm)
+            if word & TAKER
+            else (fees.maker_lot_micro, fees.maker_turnover_ppm)
+        )
+        self.fees[account] += max(1, lots * per_lot + div_half_up(turnover * ppm, 10**6))
 
     def on_variation(self, event: list[int]) -> None:
         """Variation is the position at the settlement price, less its basis; the last one at the mean fixing."""
@@ -315,9 +364,9 @@ class Auditor:
             contract.number for contract in venue.terms.contracts if contract.kind != ContractKind.SPOT
         ]
         self.deliveries = DeliveryBooks()
-        self.trades = TradeBooks()
-        self.money = MoneyBooks()
         contracts = {contract.number: contract for contract in venue.terms.contracts}
+        self.trades = TradeBooks(contracts)
+        self.money = MoneyBooks()
         self.futures = FuturesBooks(contracts, venue.terms.clearing)
         self.participants: list[int] = []
         self.asked = 0
@@ -325,20 +374,18 @@ class Auditor:
 
     def hear(self, rows: NDArray[np.int64], events: NDArray[np.int64]) -> None:
         """Take in a batch of commands and what came of it."""
-        codes = events[:, 0] & CODE_MASK
-        metered = np.isin(codes, METERED)
         self.asked += int(np.count_nonzero((rows[:, 0] & CODE_MASK) == MeterCommand.DELIVER))
-        self.deliveries.hear(events[metered].tolist())
-        for event in events[~metered].tolist():
+        self.deliveries.hear(events[METERED.of(events)].tolist())
+        for event in events[HEARD.of(events)].tolist():
             self._hear_one(event[0] & CODE_MASK, event)
         if len(rows):
-            self._check_answers(rows, codes, events)
+            self._check_answers(rows, events)
 
     @staticmethod
-    def _check_answers(rows: NDArray[np.int64], codes: NDArray[np.int64], events: NDArray[np.int64]) -> None:
+    def _check_answers(rows: NDArray[np.int64], events: NDArray[np.int64]) -> None:
         """Every command of the meter is answered once, and what was delivered is what was metered."""
-        asked = rows[:, 0] & CODE_MASK
-        commands, answers = int(np.isin(asked, COMMANDS).sum()), int(np.isin(codes, ANSWERS).sum())
+        asked, codes = rows[:, 0] & CODE_MASK, events[:, 0] & CODE_MASK
+        commands, answers = int(COMMANDS.of(rows).sum()), int(ANSWERS.of(events).sum())
         require(
             commands == answers, "every delivery is answered once", f"{commands} commands, {answers} answers"
         )
@@ -359,6 +406,8 @@ class Auditor:
             self.futures.on_filled(event)
         elif code == ExchangeEvent.CANCELLED:
             self.trades.on_cancelled(event)
+        elif code == ExchangeEvent.AMENDED:
+            self.trades.on_amended(event)
         elif code == ExchangeEvent.SETTLEMENT_PRICE:
             self.futures.settled[event[2]] = event[3]
         elif code == VenueEvent.PARTICIPANT_ADDED:
@@ -387,6 +436,7 @@ class Auditor:
         self.deliveries.check()
         self._check_positions()
         self._check_money()
+        self._check_requirements()
 
     def _check_positions(self) -> None:
         for contract in self._futures:
@@ -426,6 +476,16 @@ class Auditor:
                     "receipts are what trades make them",
                     f"{number}: {held} there, {known} by events",
                 )
+
+    def _check_requirements(self) -> None:
+        clearing, exchange = self._venue.clearing, self._venue.exchange
+        for number in clearing.members:
+            asked = clearing.requirement_micro(number) + clearing.reserved_micro(number)
+            require(
+                exchange.requirement_micro(number) == asked,
+                "the exchange asks what the clearing house asks",
+                f"{number}: {exchange.requirement_micro(number)} at the exchange, {asked} at the clearing house",
+            )
 
 
 def check_ledger(accounts: NDArray[np.int64]) -> None:

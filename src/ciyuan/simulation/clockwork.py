@@ -9,7 +9,8 @@ from ciyuan.basics.calendar import Calendar, month_of
 from ciyuan.basics.rows import Row
 from ciyuan.basics.time import NS_PER_MINUTE
 from ciyuan.clearing.messages import ClearingCommand
-from ciyuan.exchange.messages import Contract, ContractKind, ExchangeCommand, SessionState
+from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.messages import ExchangeCommand, SessionState
 from ciyuan.index.messages import IndexCommand, Leg
 from ciyuan.simulation.schedule import Step
 from ciyuan.venue.messages import VenueCommand

@@ -8,18 +8,17 @@ from numpy.typing import NDArray
 from ciyuan.basics.rows import CODE_MASK, Row
 from ciyuan.exchange.messages import ExchangeEvent
 from ciyuan.simulation.chance import stream
-from ciyuan.simulation.makers import Maker, Market
+from ciyuan.simulation.hearing import Sieve
+from ciyuan.simulation.makers import Glance, Maker, Market
 from ciyuan.simulation.pad import OrderPad
 from ciyuan.simulation.scenario import Scenario
 from ciyuan.simulation.traders import Hedger, NoiseTrader, ReceiptSeller
 from ciyuan.venue.messages import VenueEvent
 
-HEARD = (
-    int(ExchangeEvent.FILLED),
-    int(ExchangeEvent.CANCELLED),
-    int(ExchangeEvent.REFUSED),
-    int(VenueEvent.ISSUED),
+FILLED, CANCELLED, REFUSED, ISSUED = map(
+    int, (ExchangeEvent.FILLED, ExchangeEvent.CANCELLED, ExchangeEvent.REFUSED, VenueEvent.ISSUED)
 )
+HEARD = Sieve((FILLED, CANCELLED, REFUSED, ISSUED))
 MAKER_LOTS = 12
 RECEIPT_LOTS = 20
 HEDGE_STEPS = 300
@@ -61,6 +60,7 @@ class Crowd:
         """Write this step's orders. `value_ticks`: what each contract that takes orders now is worth; `auction`:
         those in an auction.
         """
+        market = Glance(market)
         trading = {contract: value for contract, value in value_ticks.items() if contract not in auction}
         for maker in self.makers:
             maker.act(rows, time_ns, value_ticks, market)
@@ -76,18 +76,17 @@ class Crowd:
 
     def hear(self, events: NDArray[np.int64]) -> None:
         """Take in the events that concern the crowd's orders."""
-        codes = events[:, 0] & CODE_MASK
-        for event in events[np.isin(codes, HEARD)].tolist():
+        for event in events[HEARD.of(events)].tolist():
             code = event[0] & CODE_MASK
-            if code == VenueEvent.ISSUED:
+            if code == ISSUED:
                 pad = self.pads[event[3]]
                 pad.position[self._spot] = pad.position.get(self._spot, 0) + event[5]
                 continue
             pad = self.pads[event[2]]
-            if code == ExchangeEvent.FILLED:
+            if code == FILLED:
                 pad.on_fill(event)
             else:
-                pad.refused += code == ExchangeEvent.REFUSED
+                pad.refused += code == REFUSED
                 pad.on_gone(event)
 
 

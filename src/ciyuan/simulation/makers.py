@@ -5,6 +5,7 @@ the spot receipts that it has.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Protocol
 
 from ciyuan.basics.rows import Row
@@ -29,6 +30,15 @@ class Market(Protocol):
     def limits(self, contract: int) -> tuple[int, int]:
         """(lower, upper) price limit of the day."""
         ...
+
+
+class Glance:
+    """A market as it stands at one moment: each figure is asked for once. Nothing trades while the crowd is looking."""
+
+    def __init__(self, market: Market) -> None:
+        self.best_bid = cache(market.best_bid)
+        self.best_ask = cache(market.best_ask)
+        self.limits = cache(market.limits)
 
 
 class Maker:

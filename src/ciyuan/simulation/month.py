@@ -17,7 +17,8 @@ from ciyuan.basics.calendar import month_days
 from ciyuan.basics.money import MICRO
 from ciyuan.basics.price import PriceList
 from ciyuan.basics.rows import ROW_WORDS, Row
-from ciyuan.exchange.messages import ContractKind, SessionState
+from ciyuan.exchange.contract import ContractKind
+from ciyuan.exchange.messages import SessionState
 from ciyuan.gateway.messages import parties_word
 from ciyuan.simulation.clockwork import Clockwork
 from ciyuan.simulation.crowd import Crowd

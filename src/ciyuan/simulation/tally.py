@@ -11,6 +11,9 @@ from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
 from ciyuan.clearing.messages import ClearingEvent
 from ciyuan.exchange.messages import CONTRACT, ExchangeEvent
 from ciyuan.gateway.messages import MeterEvent, MeterFlag
+from ciyuan.simulation.hearing import Sieve
+
+HEARD = Sieve((ClearingEvent.VARIATION, ClearingEvent.FEE, ClearingEvent.NOVATED))
 
 
 class Tally:
@@ -44,9 +47,7 @@ class Tally:
         self.orders_refused += int(np.count_nonzero(events[refused, CONTRACT]))
         if self.counts[MeterEvent.SETTLED]:
             self._deliveries(events[codes == MeterEvent.SETTLED])
-        for event in events[
-            np.isin(codes, (ClearingEvent.VARIATION, ClearingEvent.FEE, ClearingEvent.NOVATED))
-        ].tolist():
+        for event in events[HEARD.of(events)].tolist():
             self._clearing(event)
 
     def _deliveries(self, rows: NDArray[np.int64]) -> None:

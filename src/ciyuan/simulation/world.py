@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ciyuan.basics.calendar import Calendar, month_days
 from ciyuan.basics.grade import Grade
 from ciyuan.basics.price import PriceList
-from ciyuan.exchange.messages import Contract
+from ciyuan.exchange.contract import Contract
 from ciyuan.simulation.cast import Cast, Provider
 from ciyuan.simulation.hedging import HedgePlan
 from ciyuan.simulation.plant import Plant

@@ -3,13 +3,14 @@
 Theory of operation. Commands come in one order, as rows. Each is handed to the machine of its stage; what one stage says that
 another must know is passed on at once, inside the same command:
 
-- an order is screened by the exchange, admitted by the clearing house, matched, and its fills are novated and (spot) settled
-  before the next order is looked at;
+- the clearing house's word on an account goes to the exchange before each of its orders; the order is screened, admitted and
+  matched, and its fills are novated and (spot) settled before the next order is looked at (`venue.gate`);
 - a settled delivery and a spot trade become observations of the index, unless buyer and seller are one group;
 - before a fixing the list prices in force are observed, and a finished month's mean fixing goes to the clearing house.
 
 Runs of gateway rows are passed to the meter's compiled kernel as one matrix. The venue holds no clock: rows carry their time.
-`ENROL`, `MEMBER`, `FINAL`, `OBSERVE` and the ledger's own commands are the venue's to give: from outside they are refused.
+`ENROL`, `ACCOUNT`, `CREDIT`, `RISK`, `POSITION`, `MEMBER`, `FINAL`, `OBSERVE` and the ledger's own commands are the venue's to
+give: from outside they are refused.
 
 Invariants, beside those of its stages (checked by the simulation's auditor):
 
@@ -28,7 +29,7 @@ from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import CODE_MASK, ROW_WORDS
 from ciyuan.basics.state import state_hash
 from ciyuan.clearing.machine import ClearingHouse
-from ciyuan.clearing.messages import ClearingCommand, ClearingEvent
+from ciyuan.clearing.messages import ClearingCommand
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import ExchangeCommand
 from ciyuan.gateway.machine import Meter
@@ -37,6 +38,7 @@ from ciyuan.index.machine import Index
 from ciyuan.index.messages import IndexCommand
 from ciyuan.ledger.machine import Ledger
 from ciyuan.venue.books import Answer, Books, Out, check_rows, words
+from ciyuan.venue.gate import TOLD, Gate
 from ciyuan.venue.membership import Membership
 from ciyuan.venue.messages import VenueCommand, VenueEvent, VenueRefusal
 from ciyuan.venue.pricing import Pricing
@@ -50,11 +52,17 @@ METERED = (
     int(MeterCommand.VOID),
     int(MeterCommand.TICK),
 )
-TRADED = frozenset(map(int, ExchangeCommand))
+TRADED = frozenset(map(int, ExchangeCommand)) - frozenset(map(int, TOLD))
 CLEARED = frozenset(
     {int(ClearingCommand.SETTLE_DAY), int(ClearingCommand.DELIST), int(ClearingCommand.COLLECT)}
 )
 INDEXED = frozenset({int(IndexCommand.FIX), int(IndexCommand.RELATE), int(IndexCommand.CORRECT)})
+GATED = CLEARED | {int(VenueCommand.PARTICIPANT), int(VenueCommand.FINALISE)}
+"""What the clearing house says to these, the exchange must know."""
+METER, EXCHANGE = 1, 2
+STAGE_OF = np.zeros(CODE_MASK + 1, dtype=np.int8)
+"""By code: METER or EXCHANGE for what goes there in runs, 0 for what is taken row by row."""
+STAGE_OF[list(METERED)], STAGE_OF[list(TRADED)] = METER, EXCHANGE
 Handler = Callable[[Sequence[int], Out], Answer]
 
 
@@ -68,15 +76,16 @@ class Venue:
         self._books.open_house()
         self.meter = Meter(self.ledger)
         self.clearing = ClearingHouse(self.ledger, terms.contracts, terms.calendar, terms.clearing)
-        self.exchange = Exchange(terms.contracts, self.clearing)
+        self.exchange = Exchange(terms.contracts, terms.room)
         self.index = Index(terms.index, terms.calendar)
         self._last_ns = 0
-        members = Membership(self._books, self.meter, self.clearing)
+        members = Membership(self._books, self.meter, self.clearing, terms.room)
         receipts = Receipts(self._books)
         contracts = {contract.number: contract for contract in terms.contracts}
         self._pricing = Pricing(
             self._books, terms.grades, contracts, self.meter, self.exchange, self.clearing, self.index
         )
+        self._gate = Gate(terms.contracts, self.exchange, self.clearing, self._pricing.on_trade)
         self._handlers: Mapping[int, Handler] = {
             VenueCommand.PARTICIPANT: members.add,
             VenueCommand.DEPOSIT: members.deposit,
@@ -98,43 +107,52 @@ class Venue:
         self.check(rows)
         if not len(rows):
             return np.empty((0, ROW_WORDS), dtype=np.int64)
-        metered = np.isin(rows[:, 0] & CODE_MASK, METERED)
-        cuts = [0, *(np.flatnonzero(metered[1:] != metered[:-1]) + 1).tolist(), len(rows)]
+        kinds = STAGE_OF[rows[:, 0] & CODE_MASK]
+        cuts = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(rows)]
         events: list[NDArray[np.int64]] = []
         for start, end in pairwise(cuts):
-            events.append(self._metered(rows[start:end]) if metered[start] else self._others(rows[start:end]))
+            if kinds[start] == METER:
+                events += self._metered(rows[start:end])
+            else:
+                events.append(self._others(rows[start:end], kinds[start] == EXCHANGE))
         self._last_ns = int(rows[-1, 1])
         return events[0] if len(events) == 1 else np.concatenate(events)
 
-    def _metered(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        events = self.meter.apply(np.ascontiguousarray(rows))
-        self._pricing.on_deliveries(events)
+    def _metered(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows of the meter; where an auction of the exchange falls due among them, it is held in its place."""
+        events: list[NDArray[np.int64]] = []
+        while len(rows):
+            before = int(np.searchsorted(rows[:, 1], self._gate.next_due_ns))
+            if before:
+                events.append(self.meter.apply(np.ascontiguousarray(rows[:before])))
+                self._pricing.on_deliveries(events[-1])
+                rows = rows[before:]
+            else:
+                out: Out = []
+                self._gate.ring(int(rows[0, 1]), out)
+                events.append(_matrix(out))
         return events
 
-    def _others(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _others(self, rows: NDArray[np.int64], traded: bool) -> NDArray[np.int64]:
         out: Out = []
-        for row in rows.tolist():
-            code = row[0] & CODE_MASK
-            if code in TRADED:
-                self._traded(row, out)
-            elif code in CLEARED:
-                self.clearing.apply_one(row, out)
-            elif code in INDEXED:
-                self._indexed(row, code, out)
-            else:
-                self._own(row, code, out)
-        return np.array(out, dtype=np.int64).reshape(-1, ROW_WORDS)
+        if traded:
+            self._gate.apply(rows, out)
+        else:
+            for row in rows.tolist():
+                self._gate.ring(row[1], out)
+                self._other(row, out)
+        return _matrix(out)
 
-    def _traded(self, row: Sequence[int], out: Out) -> None:
-        said: Out = []
-        self.exchange.apply_one(row, said)
-        for event in said:
-            out.append(event)
-            before = len(out)
-            self.clearing.on_event(event, out)
-            for told in out[before:]:
-                if told[0] & CODE_MASK == ClearingEvent.NOVATED:
-                    self._pricing.on_trade(told, out)
+    def _other(self, row: Sequence[int], out: Out) -> None:
+        code, before = row[0] & CODE_MASK, len(out)
+        if code in CLEARED:
+            self.clearing.apply_one(row, out)
+        elif code in INDEXED:
+            self._indexed(row, code, out)
+        else:
+            self._own(row, code, out)
+        if code in GATED:
+            self._gate.hear(out[before:], row[1], out)
 
     def _indexed(self, row: Sequence[int], code: int, out: Out) -> None:
         if code == IndexCommand.FIX:
@@ -188,7 +206,12 @@ class Venue:
                 remedy="Take another snapshot.",
             )
         self._last_ns = int(clock[0, 0])
+        self._gate.restore(parts["exchange.contracts"])
 
     def state_hash(self) -> str:
         """The hash of the snapshot."""
         return state_hash(self.snapshot())
+
+
+def _matrix(out: Out) -> NDArray[np.int64]:
+    return np.array(out, dtype=np.int64).reshape(-1, ROW_WORDS)

@@ -15,6 +15,7 @@ from ciyuan.clearing.messages import (
     member_row,
     receipts_row,
 )
+from ciyuan.exchange.room import Room
 from ciyuan.gateway.machine import Meter
 from ciyuan.gateway.messages import SUPPLIER_MAX, MeterEvent, PartyRole, enrol_row
 from ciyuan.venue.accounts import House
@@ -29,10 +30,11 @@ ROLES = int(Role.CUSTOMER | Role.SUPPLIER) | TRADING
 class Membership:
     """The handlers of PARTICIPANT, DEPOSIT, WITHDRAW and MOVE."""
 
-    def __init__(self, books: Books, meter: Meter, clearing: ClearingHouse) -> None:
+    def __init__(self, books: Books, meter: Meter, clearing: ClearingHouse, room: Room) -> None:
         self._books = books
         self._meter = meter
         self._clearing = clearing
+        self._traders_max = room.accounts
 
     def add(self, row: Sequence[int], out: Out) -> Answer:
         """PARTICIPANT: open the purses, enrol with the gateway and the clearing house. Numbers are given in order."""
@@ -43,7 +45,9 @@ class Membership:
             return VenueEvent.REPEATED if same else VenueRefusal.PARTICIPANT_NUMBER_TAKEN
         if number != len(books.participants) + 1:
             return VenueRefusal.PARTICIPANT_NUMBER_NOT_NEXT
-        if roles & Role.SUPPLIER and number > SUPPLIER_MAX:
+        if (roles & Role.SUPPLIER and number > SUPPLIER_MAX) or (
+            roles & TRADING and number > self._traders_max
+        ):
             return VenueRefusal.NOT_PERMITTED
         if roles & ~ROLES or (roles & TRADING and role not in frozenset(MemberRole)):
             return VenueRefusal.UNKNOWN_ROLE

@@ -23,8 +23,9 @@ from ciyuan.basics.rows import KIND, ROW_WORDS, TIME, Row
 from ciyuan.basics.tokens import MTOK, Legs
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import final_row
+from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.machine import Exchange
-from ciyuan.exchange.messages import Contract, ContractKind, Side
+from ciyuan.exchange.messages import Side
 from ciyuan.gateway.machine import Meter
 from ciyuan.gateway.messages import GRADE_MAX, PARTIES
 from ciyuan.gateway.reading import SettledView, settled_view

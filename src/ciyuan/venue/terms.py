@@ -1,25 +1,27 @@
 """A venue's terms: what it is built from. Its digest is the journal's genesis: another venue cannot replay it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from ciyuan.basics.calendar import Calendar
 from ciyuan.basics.grade import Grade
 from ciyuan.clearing.messages import ClearingTerms, HouseAccounts
-from ciyuan.exchange.messages import Contract
+from ciyuan.exchange.contract import Contract
+from ciyuan.exchange.room import Room
 from ciyuan.index.messages import IndexTerms
 from ciyuan.venue.accounts import ChartOfAccounts, House
 
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
-    """Calendar, grades, contracts, and the stages' own terms."""
+    """Calendar, grades, contracts, the stages' own terms, and the room that the exchange is built with."""
 
     calendar: Calendar
     grades: tuple[Grade, ...]
     contracts: tuple[Contract, ...]
     clearing: ClearingTerms
     index: IndexTerms
+    room: Room = field(default_factory=Room)
 
     @property
     def chart(self) -> ChartOfAccounts:
@@ -30,7 +32,7 @@ class VenueTerms:
         """32 hexadecimal characters over every value of the terms."""
         # A set's own order is no part of its value.
         calendar = (self.calendar.utc_offset_ns, sorted(self.calendar.holidays))
-        values = (calendar, self.grades, self.contracts, self.clearing, self.index)
+        values = (calendar, self.grades, self.contracts, self.clearing, self.index, self.room)
         return blake2b(repr(values).encode(), digest_size=16).hexdigest()
 
 
