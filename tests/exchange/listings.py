@@ -92,8 +92,8 @@ SETTINGS = (
     Setting(STEEP, stride=1 << 40, everyone=True),
     Setting(),
 )
-"""What flows are played on, by seed: two listings, order ids that meet in the index, want of room, an exchange that stands alone, and
-large numbers."""
+"""What flows are played on, by seed: two listings, order ids that meet in the index, want of room, an exchange that stands alone,
+and large numbers."""
 
 
 def setting_of(seed: int) -> Setting:

@@ -262,18 +262,21 @@ def test_no_charge_is_over_its_bound_and_so_no_sum_of_them_overflows(kind):
     assert Refusal(event[7]) == Refusal.VALUE_OUT_OF_RANGE
 
 
-def test_a_large_spot_order_is_not_covered(kind):
-    listed = contract(3, ContractKind.SPOT, tick_micro=2**40, lot_mtok=2**10, max_lots_per_order=2**40, initial_price_ticks=1_000,
+def test_no_reserve_is_over_its_bound_whoever_asks(kind):
+    listed = contract(3, ContractKind.SPOT, tick_micro=2**20, lot_mtok=2**10, max_lots_per_order=2**40, initial_price_ticks=1_000,
                       limit_rate_bp=100)  # fmt: skip
     exchange = kind([listed], SMALL)
-    say(
-        exchange,
-        account_row(0, 1),
-        credit_row(0, 1, 2**62),
-        session_row(0, 0, SessionState.CONTINUOUS, FIRST_DAY),
-    )
-    (event,) = say(exchange, order_row(0, 1, 1, 3, Side.BUY, 1_000, 2**20))
-    assert Refusal(event[7]) == Refusal.MARGIN
+    say(exchange, account_row(0, 1), credit_row(0, 1, 2**62), account_row(0, 2, flags=AccountFlag.UNCHECKED))
+    say(exchange, session_row(0, 0, SessionState.CONTINUOUS, FIRST_DAY))
+    most = 2**52 // (1_000 * 2**30)
+    for account in (1, 2):
+        for order_id, lots in enumerate((most + 1, 2**24, 2**25), 1):
+            (event,) = say(exchange, order_row(0, account, order_id, 3, Side.BUY, 1_000, lots))
+            assert Refusal(event[7]) == Refusal.MARGIN
+        event, *_ = say(exchange, order_row(0, account, 9, 3, Side.BUY, 1_000, most))
+        assert event[0] & CODE_MASK == ExchangeEvent.ACCEPTED
+        (event,) = say(exchange, order_row(0, account, 10, 3, Side.BUY, 1_000, 1))
+        assert Refusal(event[7]) == Refusal.MARGIN
 
 
 def test_no_exposure_is_over_what_positions_hold(kind):
@@ -292,3 +295,33 @@ def test_an_account_may_change_its_mind_on_self_trades(kind):
     say(exchange, account_row(2, 1, self_trade=SelfTrade.DECREMENT, flags=AccountFlag.UNCHECKED))
     say(exchange, order_row(2, 1, 3, 1, Side.SELL, 100, 2))
     assert exchange.book(1).queue(Side.BUY) == [(1, 1, 100, 1)]
+
+
+def test_a_time_beyond_all_is_refused_and_does_not_move_the_clock(kind):
+    exchange = opened(kind, contract(1))
+    (event,) = say(exchange, order_row(2**63 - 1, 1, 1, 1, Side.BUY, 100, 1))
+    assert Refusal(event[7]) == Refusal.VALUE_OUT_OF_RANGE
+    event, *_ = say(exchange, order_row(2, 1, 1, 1, Side.BUY, 100, 1))
+    assert event[0] & CODE_MASK == ExchangeEvent.ACCEPTED
+
+
+def test_an_iceberg_that_a_stop_eats_part_by_part_is_said_whole(kind):
+    """One command, and a thousand parts: the stop that the trade triggers sells into the iceberg until nothing is left of it."""
+    exchange = opened(kind, contract(1, max_lots_per_order=10_000))
+    say(exchange, order_row(2, 1, 1, 1, Side.SELL, 103, 1), order_row(2, 2, 1, 1, Side.BUY, 103, 1))
+    stop = order_row(2, 3, 1, 1, Side.SELL, 98, 998, kind=OrderFlag.STOP, trigger_ticks=98)
+    say(exchange, stop, order_row(2, 4, 1, 1, Side.SELL, 98, 1))
+    (event,) = say(exchange, order_row(2, 5, 1, 1, Side.BUY, 98, 1_000, kind=OrderFlag.ICEBERG, shown_lots=1))
+    assert Refusal(event[7]) == Refusal.SHOWN_LOTS_NOT_ALLOWED
+    events = say(exchange, order_row(2, 5, 2, 1, Side.BUY, 98, 999, kind=OrderFlag.ICEBERG, shown_lots=1))
+    fills = [event for event in events if event[0] & CODE_MASK == ExchangeEvent.FILLED]
+    assert (len(fills), sum(event[6] for event in fills)) == (2 * 999, 2 * 999)
+
+
+def test_ids_far_apart_are_as_good_as_any(kind):
+    exchange = opened(kind, contract(1))
+    for count in range(1, 40):
+        event, *_ = say(exchange, order_row(2, 1, count << 40, 1, Side.BUY, 90, 1))
+        assert event[0] & CODE_MASK == ExchangeEvent.ACCEPTED
+    events = say(exchange, *(cancel_row(2, 1, count << 40) for count in range(1, 40)))
+    assert sum(event[0] & CODE_MASK == ExchangeEvent.CANCELLED for event in events) == 39

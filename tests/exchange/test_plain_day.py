@@ -24,7 +24,7 @@ from ciyuan.exchange import (
 from ciyuan.exchange.plain import PlainExchange
 from ciyuan.exchange.room import Room
 from tests.exchange.flows import Player, moves_of
-from tests.exchange.listings import FIRST_DAY, USUAL, contract, opening_rows
+from tests.exchange.listings import FIRST_DAY, USUAL, Setting, contract, opening_rows
 from tests.exchange.listings import ROOM as WIDE
 from tests.exchange.pit import ANN, BEN, BUY, CEM, DAN, FAR, NEAR, ROOM, SELL, THREE, Pit, open_pit
 
@@ -232,8 +232,8 @@ def test_a_batch_is_its_rows_one_by_one(pit):
 
 
 def test_a_restored_exchange_has_the_same_future():
-    first, player = PlainExchange(USUAL, WIDE), Player(USUAL)
-    first.apply(np.array(opening_rows(USUAL), dtype=np.int64))
+    first, player = PlainExchange(USUAL, WIDE), Player(Setting())
+    first.apply(np.array(opening_rows(Setting()), dtype=np.int64))
     for move in moves_of(11, 200):
         first.apply_one(player.row(move, first.snapshot()), [])
     second = PlainExchange(USUAL, WIDE)

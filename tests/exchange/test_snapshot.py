@@ -7,7 +7,7 @@ from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import Row
 from ciyuan.exchange import OrderFlag, SessionState, Side, order_row, session_row
 from ciyuan.exchange.room import Room
-from ciyuan.exchange.state import CONTRACT_COLUMNS, ORDER_COLUMNS, PART_COLUMNS
+from ciyuan.exchange.state import CONTRACT_COLUMNS, ORDER_COLUMNS, PART_COLUMNS, POSITION_COLUMNS
 from tests.exchange.flows import Parts
 from tests.exchange.listings import FIRST_DAY, contract
 from tests.exchange.twins import MACHINES, Machine
@@ -109,6 +109,11 @@ DAMAGES = [
     lambda: damaged("orders", put(0, ORDER_COLUMNS, "account", 9)),
     lambda: damaged("orders", put(0, ORDER_COLUMNS, "number", 0)),
     lambda: damaged("accounts", lambda _: np.full((1, 9), 99, np.int64)),
+    lambda: damaged("orders", put(0, ORDER_COLUMNS, "effect", 2**25)),
+    lambda: damaged("orders", put(0, ORDER_COLUMNS, "flags", 2**9)),
+    lambda: damaged("orders", put(0, ORDER_COLUMNS, "triggered", 2)),
+    lambda: damaged("orders", put(0, ORDER_COLUMNS, "shown", 10**6)),
+    lambda: damaged("positions", put(0, POSITION_COLUMNS, "hedge", 2)),
 ]
 
 

@@ -18,7 +18,7 @@ def test_the_twins_agree_over_millions_of_commands(capsys):
     heard, trades = 0, 0
     for seed in range(FIRST_SEED, FIRST_SEED - -COMMANDS // A_FLOW):
         twins = Played(seed, min(A_FLOW, COMMANDS - heard)).twins
-        tally = Tally(twins.contracts)
+        tally = Tally(twins.setting.contracts)
         for said in twins.said:
             tally.hear(said)
         tally.check(twins.parts)

@@ -7,13 +7,12 @@ import numpy as np
 
 from ciyuan.basics.rows import CODE_MASK, Row
 from ciyuan.basics.state import state_hash
-from ciyuan.exchange import Contract, ExchangeEvent, OrderFlag
+from ciyuan.exchange import ExchangeEvent, OrderFlag
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.plain import PlainExchange
-from ciyuan.exchange.room import Room
 from ciyuan.exchange.state import ORDER_COLUMNS, PART_COLUMNS
 from tests.exchange.flows import Move, Parts, Player, facts, moves_of
-from tests.exchange.listings import LISTINGS, ROOM, USUAL, opening_rows
+from tests.exchange.listings import SETTINGS, Setting, opening_rows, setting_of
 
 Machine = Exchange | PlainExchange
 MACHINES: tuple[type[Machine], ...] = (Exchange, PlainExchange)
@@ -43,18 +42,15 @@ def different(kernel: Parts, plain: Parts) -> str:
 class Twins:
     """Both exchanges, what they heard and what they said."""
 
-    def __init__(
-        self, contracts: Sequence[Contract] = USUAL, room: Room = ROOM, *, everyone: bool = False
-    ) -> None:
-        self.contracts, self.room, self.everyone = contracts, room, everyone
-        self.kernel: Exchange = Exchange(contracts, room, everyone=everyone)
-        self.plain: PlainExchange = PlainExchange(contracts, room, everyone=everyone)
-        self.player = Player(contracts)
+    def __init__(self, setting: Setting = SETTINGS[0]) -> None:
+        self.setting = setting
+        self.kernel: Exchange = Exchange(setting.contracts, setting.room, everyone=setting.everyone)
+        self.plain: PlainExchange = PlainExchange(setting.contracts, setting.room, everyone=setting.everyone)
+        self.player = Player(setting)
         self.rows: list[Row] = []
         self.said: list[list[Row]] = []
         self.parts: Parts = self.plain.snapshot()
-        if not everyone:
-            self.hear_all(opening_rows(contracts))
+        self.hear_all(opening_rows(setting))
 
     def play(self, moves: Iterable[Move]) -> None:
         """Let both hear the commands of moves."""
@@ -88,7 +84,7 @@ class Twins:
 
     def other(self, kind: type[Machine], parts: Parts | None = None) -> Machine:
         """Another machine of the same contracts and room, new or restored."""
-        machine: Machine = kind(self.contracts, self.room, everyone=self.everyone)
+        machine: Machine = kind(self.setting.contracts, self.setting.room, everyone=self.setting.everyone)
         if parts is not None:
             machine.restore(parts)
         return machine
@@ -115,7 +111,7 @@ class Played:
     """A flow of a seed that was played on both, with snapshots of moments at which a restore is hardest."""
 
     def __init__(self, seed: int, count: int) -> None:
-        self.twins = Twins(LISTINGS[seed % 5 == 3], everyone=seed % 7 == 6)
+        self.twins = Twins(setting_of(seed))
         self.moments: dict[int, Parts] = {}
         demoted: set[tuple[int, int]] = set()
         for at, move in enumerate(moves_of(seed, count)):

@@ -20,6 +20,7 @@ from ciyuan.exchange.book import (
     PARTS,
     PLACE_SHIFT,
     PRICE,
+    SECOND,
     SHOWN,
     STATE,
     UPPER,
@@ -32,7 +33,7 @@ from ciyuan.exchange.messages import AmendFlag, Refusal
 from ciyuan.exchange.risk import judge, open_lots, position_of, settings_of
 from ciyuan.exchange.saying import say_amended
 from ciyuan.exchange.screening import fault_of_limit, fault_of_price, fault_of_unused
-from ciyuan.exchange.session import MARKET
+from ciyuan.exchange.session import ICEBERG, MARKET
 from ciyuan.exchange.standing import (
     SPREAD,
     flush,
@@ -45,6 +46,7 @@ from ciyuan.exchange.standing import (
     sit,
     waits,
 )
+from ciyuan.exchange.state import ICEBERG_PARTS_MAX
 from ciyuan.exchange.states import AUCTION_ENTRY, CONTINUOUS
 from ciyuan.exchange.told import DONE_BEFORE
 
@@ -95,6 +97,8 @@ def fault_of_amend(book: Book, time: int, slot: int, price: int, lots: int) -> i
         return fault
     if lots < 1:
         return Refusal.LOTS_NOT_POSITIVE
+    if kind & ICEBERG and lots // order[SECOND] >= ICEBERG_PARTS_MAX:
+        return Refusal.SHOWN_LOTS_NOT_ALLOWED
     if lots > market[MAX_LOTS]:
         return Refusal.LOTS_OVER_MAXIMUM
     if lots <= order[LOTS] - order[LEFT]:

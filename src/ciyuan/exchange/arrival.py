@@ -19,10 +19,16 @@ from ciyuan.exchange.book import (
     LEFT,
     MID_WORDS,
     NEXT,
+    OPEN_BUYS,
+    OPEN_SELLS,
     PLACE_SHIFT,
     PRICE,
     SECOND,
     SHOWN,
+    SPOKEN_LONG,
+    SPOKEN_LONG_TODAY,
+    SPOKEN_SHORT,
+    SPOKEN_SHORT_TODAY,
     SPREAD_ORDERS,
     STATE,
     TICKS,
@@ -32,6 +38,7 @@ from ciyuan.exchange.book import (
 from ciyuan.exchange.implied import best_implied, trade_implied, trade_spreads
 from ciyuan.exchange.ladder import next_above, next_below
 from ciyuan.exchange.messages import CancelCause, SelfTrade, SessionState
+from ciyuan.exchange.risk import position_of
 from ciyuan.exchange.session import FAK, FOK, MARKET, POST_ONLY
 from ciyuan.exchange.standing import (
     SPREAD,
@@ -104,6 +111,8 @@ def rest_in_auction(book: Book, events: Matrix, said: int, time: int, slot: int)
     kind = orders[slot, KIND]
     place, other = kind >> PLACE_SHIFT, 1 - (kind & 1)
     tick = book.markets[place, BEST_BUY + other]
+    if not _has_open(book, place, orders[slot, ACCOUNT], other):
+        tick = -1
     while orders[slot, END] == 0 and _crosses(book, slot, tick):
         level = (place * LADDERS + other) * book.scalars[TICKS] + tick
         own = book.levels[level, HEAD]
@@ -127,6 +136,19 @@ def rest_in_auction(book: Book, events: Matrix, said: int, time: int, slot: int)
     if orders[slot, END] != 0:
         return said
     return flush(book, events, said, time, sit(book, slot))
+
+
+@njit(cache=True)
+def _has_open(book: Book, place: int, account: int, sell: int) -> bool:
+    """Whether an account has open lots on a side of an outright, in any of its positions."""
+    first = position_of(len(book.markets), account, place, 0)
+    for row in (first, first + 1):
+        held = book.positions[row]
+        if sell and (held[OPEN_SELLS] or held[SPOKEN_LONG] or held[SPOKEN_LONG_TODAY]):
+            return True
+        if not sell and (held[OPEN_BUYS] or held[SPOKEN_SHORT] or held[SPOKEN_SHORT_TODAY]):
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -197,11 +219,12 @@ def _take(book: Book, events: Matrix, said: int, time: int, slot: int, touched: 
     kind = orders[slot, KIND]
     place, other = kind >> PLACE_SHIFT, 1 - (kind & 1)
     spread = markets[place, CONTRACT_KIND] == SPREAD
+    at_once = kind & FOK != 0 or (kind & FAK != 0 and orders[slot, SECOND] != 0)
     while orders[slot, END] == 0:
         tick = markets[place, BEST_BUY + other]
         price = markets[place, BASE] + tick
         direct = _crosses(book, slot, tick)
-        if spread or markets[place, SPREAD_ORDERS] > 0:
+        if not at_once and (spread or markets[place, SPREAD_ORDERS] > 0):
             found, implied, lots = best_implied(book, time, slot)
             better = implied > price if kind & 1 else implied < price
             within = implied >= orders[slot, PRICE] if kind & 1 else implied <= orders[slot, PRICE]

@@ -128,10 +128,10 @@ def ring(
         if market[SUSPEND]:
             market[SUSPEND] = 0
             state = SUSPENDED
-    if market[DUE]:
-        if state in (BREAK, CLOSING):
+    if state in (BREAK, CLOSING):
+        while market[DUE]:  # the stops that an auction triggers may start another
             said = end_breaker(book, events, said, time, place)
-        market[DUE] = 0
+    market[DUE] = 0
     return enter(book, events, said, time, place, state), 0
 
 

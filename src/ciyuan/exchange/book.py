@@ -146,7 +146,7 @@ book_at: Callable[[Matrix], Book] = record_of(
 
 
 def empty_book(contracts: Sequence[Contract], room: Room, *, everyone: bool) -> Book:
-    """A book of these contracts (in order of number) at time 0, with nothing in it yet; `day.open_books` makes it ready."""
+    """A book of these contracts (in order of number) at time 0, with nothing in it yet; `bells.open_books` makes it ready."""
     count = len(contracts)
     low_words = -(-room.ladder_ticks // 64)
     mid_words = -(-low_words // 64)

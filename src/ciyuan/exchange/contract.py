@@ -11,6 +11,14 @@ BASIS_POINTS = 10_000
 """Parts of one in which the daily limit rate is given."""
 BREAKER_MINUTES_MAX = 16
 """The longest window of the circuit breaker."""
+BOUNDS = {
+    "number": 2**20,
+    "tick_value_micro": 2**52,
+    "initial_price_ticks": 2**40,
+    "max_lots_per_order": 2**40,
+    "breaker_bp": 2**16,
+}
+"""What a listing's numbers are at most, so that nothing worked out of them overflows."""
 CONTRACTS_MAX = 256
 """Contracts that one exchange lists at most."""
 LIMIT_RATE_NOTICE_MAX_BP = 2_000
@@ -69,6 +77,10 @@ class Contract:
         for name in ("number", "tick_micro", "lot_mtok", "initial_price_ticks", "max_lots_per_order"):
             if getattr(self, name) < 1:
                 raise Malformed(f"contract {self.code}, {name}", found=getattr(self, name), expected="1 or more",
+                                remedy="Correct the contract's listing.")  # fmt: skip
+        for name, most in BOUNDS.items():
+            if getattr(self, name) > most:
+                raise Malformed(f"contract {self.code}, {name}", found=getattr(self, name), expected=f"at most {most:,}",
                                 remedy="Correct the contract's listing.")  # fmt: skip
         if not 0 < self.limit_rate_bp <= BASIS_POINTS:
             raise Malformed(f"contract {self.code}, limit_rate_bp", found=self.limit_rate_bp, expected="1 to 10,000",

@@ -1,11 +1,16 @@
 """Calendar spreads: prices implied in and out, and trades in which three orders meet (§2.5). Compiled.
 
-buy the spread   near ask - far bid          sell the spread   near bid - far ask buy near         spread ask + far
-  ask        sell near         spread bid + far bid buy far          near ask - spread bid       sell far
-  near bid - spread ask
+| an order to | may trade at |
+|---|---|
+| buy the spread | near ask - far bid |
+| sell the spread | near bid - far ask |
+| buy near | spread ask + far ask |
+| sell near | spread bid + far bid |
+| buy far | near ask - spread bid |
+| sell far | near bid - spread ask |
 
-Only the orders that are first in line imply a price, and only of standing orders: what is implied of an implied price
-is not worked. An implied trade is done whole, with all three orders at once, so nobody is left with one leg.
+Only the orders that are first in line imply a price, and only of standing orders: what is implied of an implied price is
+not worked. An implied trade is done whole, with all three orders at once, so nobody is left with one leg.
 """
 
 from numba import njit
@@ -14,6 +19,7 @@ from ciyuan.basics.rows import FLAG_SHIFT
 from ciyuan.exchange.book import (
     ACCOUNT,
     CONTRACT_KIND,
+    DAY,
     FAR,
     KIND,
     LEFT,
@@ -79,7 +85,7 @@ def legs_trade(book: Book, spread: int) -> bool:
     markets = book.markets
     near, far = markets[spread, NEAR], markets[spread, FAR]
     together: bool = markets[spread, STATE] == markets[near, STATE] == markets[far, STATE] == CONTINUOUS
-    return together
+    return together and markets[spread, DAY] == markets[near, DAY] == markets[far, DAY]
 
 
 @njit(cache=True)

@@ -58,14 +58,15 @@ from ciyuan.exchange.placing import place_order
 from ciyuan.exchange.risk import position_of
 from ciyuan.exchange.screening import fault_of_kind
 from ciyuan.exchange.standing import home_of
+from ciyuan.exchange.state import ICEBERG_PARTS_MAX, TIME_MAX_NS
 from ciyuan.exchange.tables import fetch, table
 
 ORDER, CANCEL, AMEND = int(ExchangeCommand.ORDER), int(ExchangeCommand.CANCEL), int(ExchangeCommand.AMEND)
 REPEATED, REFUSED = int(ExchangeEvent.REPEATED), int(ExchangeEvent.REFUSED)
 ANSWER_BITS = FLAG_MASK << FLAG_SHIFT | REASON_MASK << REASON_SHIFT
-EVENTS_OF_A_PART, EVENTS_OF_A_ROW, EVENTS_OF_A_CONTRACT = 24, 64, 16
-"""No fill says more than so many rows, and each ends a part of an order; no row says more than so many besides, and
-by contract.
+EVENTS_OF_A_PART, EVENTS_OF_A_ROW, EVENTS_OF_A_CONTRACT, EVENTS_OF_AN_ACCOUNT = 24, 64, 16, 8
+"""No fill says more than so many rows, and each ends a part of an order, those of the row's own order among them. No row
+says more than so many besides, and by contract, and (the rare ones) by account and contract.
 """
 FAR_AHEAD, AHEAD, NEAR_AHEAD = 12, 8, 4
 """How many rows ahead the index, the order, and what lies around the order are asked for."""
@@ -89,6 +90,8 @@ def apply_rows(directory: Matrix, given_rows: Matrix, start: int, given_events: 
         fault, place = fault_of_kind(kind), -1
         if fault == 0 and time < scalars[CLOCK]:
             fault = Refusal.TIME_BACKWARDS
+        elif fault == 0 and time > TIME_MAX_NS:
+            fault = Refusal.VALUE_OUT_OF_RANGE
         if fault == 0:
             scalars[CLOCK] = time
             due = scalars[NEXT_DUE] <= time
@@ -117,10 +120,10 @@ def apply_rows(directory: Matrix, given_rows: Matrix, start: int, given_events: 
 def _events_needed(book: Book, rare: bool) -> int:
     """More events than any one row can say now."""
     contracts = len(book.markets)
-    parts = book.scalars[OPEN_ORDERS] + book.scalars[PARTS] + 2
+    parts = book.scalars[OPEN_ORDERS] + book.scalars[PARTS] + ICEBERG_PARTS_MAX + 2
     needed = EVENTS_OF_A_ROW + EVENTS_OF_A_CONTRACT * contracts + EVENTS_OF_A_PART * parts
     if rare:
-        needed += 4 * contracts * (book.scalars[ACCOUNT_TOP] + 1)
+        needed += EVENTS_OF_AN_ACCOUNT * contracts * (book.scalars[ACCOUNT_TOP] + 1)
     return needed
 
 

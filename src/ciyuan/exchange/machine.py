@@ -48,7 +48,7 @@ from ciyuan.exchange.room import Room
 from ciyuan.exchange.snapshot import book_of, parts_of
 from ciyuan.exchange.view import BookView
 
-EVENTS_AT_FIRST = 16_384
+EVENTS_AT_FIRST = 65_536
 """Rows of the buffer that events are written to, before a batch asks for more."""
 COPIED_ROWS_MAX = 1_024
 """So few events are handed out as a copy, more as a view of the buffer, which is then not used again while the view is held."""
@@ -156,6 +156,9 @@ class Exchange:
 
     def requirement_micro(self, account: int) -> int:
         """An account's requirement (§5.1): its charges and what is reserved for its open spot buys, in micro-units."""
+        if not 1 <= account <= self._room.accounts:
+            raise Malformed("account", found=account, expected=f"1 to {self._room.accounts}",
+                            remedy="Ask for an account that the exchange has room for.")  # fmt: skip
         return int(self._book.accounts[account, A_REQUIREMENT])
 
     def book(self, contract: int) -> BookView:

@@ -53,6 +53,7 @@ from ciyuan.exchange.plain_reduction import hear_notice, hear_reduce
 from ciyuan.exchange.plain_snapshot import floor_of, parts_of
 from ciyuan.exchange.plain_view import PlainView
 from ciyuan.exchange.room import Room
+from ciyuan.exchange.state import TIME_MAX_NS
 
 Handler = Callable[[Floor, Sequence[int]], Refusal | None]
 
@@ -141,6 +142,9 @@ class PlainExchange:
             return
         if time_ns < floor.time_ns:
             refused(floor, row, Refusal.TIME_BACKWARDS)
+            return
+        if time_ns > TIME_MAX_NS:
+            refused(floor, row, Refusal.VALUE_OUT_OF_RANGE)
             return
         end_due_breakers(floor, time_ns)
         floor.now = floor.time_ns = time_ns

@@ -103,8 +103,11 @@ class Floor:
         ]
 
     def joined(self, spread: Market) -> bool:
-        """Whether a spread and both its legs are in CONTINUOUS."""
-        return all(market.state == SessionState.CONTINUOUS for market in (spread, *self.legs(spread)))
+        """Whether a spread and both its legs are in CONTINUOUS of one day."""
+        together = (spread, *self.legs(spread))
+        return all(
+            market.state == SessionState.CONTINUOUS and market.day == spread.day for market in together
+        )
 
     def sides(self, market: Market, sell: int) -> list[tuple[Market, int]]:
         """In which outrights an order buys (0) or sells (1): a spread's in the near leg as it says, in the far leg otherwise."""

@@ -25,6 +25,11 @@ def work(floor: Floor, order: Order) -> None:
         rest(floor, order)
 
 
+def _asks_at_once(order: Order) -> bool:
+    """Whether an order wants all or a least quantity at once: it trades with standing orders of its contract only."""
+    return order.type == FOK or (order.type == FAK and order.second > 0)
+
+
 def _take(floor: Floor, market: Market, order: Order) -> CancelCause | None:
     """Trade an order with all that stands up to its limit. Returns why what is left of it may not rest, None if it may."""
     cause = _not_at_once(floor, market, order)
@@ -34,7 +39,7 @@ def _take(floor: Floor, market: Market, order: Order) -> CancelCause | None:
     tripped = stopped = False
     while order.left and not stopped:
         maker = first(market, 1 - order.sell)
-        implied = best_implied(floor, order)
+        implied = None if _asks_at_once(order) else best_implied(floor, order)
         if maker and not order.crosses(maker.limit_ticks):
             maker = None
         if implied and not (maker and _as_good(order, maker.limit_ticks, implied.price_ticks)):

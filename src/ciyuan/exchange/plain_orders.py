@@ -22,6 +22,7 @@ from ciyuan.exchange.plain_match import is_triggered, trigger, work
 from ciyuan.exchange.plain_risk import admit
 from ciyuan.exchange.plain_state import DIRECTION, MARKET, OPEN, STOP, Account, Order
 from ciyuan.exchange.session import FAK, ICEBERG, LASTING_TYPES, ORDER_TYPES, SPREAD_TYPES, TAKES
+from ciyuan.exchange.state import ICEBERG_PARTS_MAX
 
 GTC = int(OrderFlag.GTC)
 AMENDING = frozenset({SessionState.AUCTION_ENTRY, SessionState.CONTINUOUS})
@@ -172,7 +173,7 @@ def _wrong_words(market: Market, order: Order) -> Refusal | None:
         if not 0 <= order.second <= order.lots:
             return Refusal.MIN_LOTS_NOT_ALLOWED
     elif order.type == ICEBERG:
-        if not 1 <= order.second <= order.lots:
+        if not 1 <= order.second <= order.lots or order.lots // order.second >= ICEBERG_PARTS_MAX:
             return Refusal.SHOWN_LOTS_NOT_ALLOWED
     elif order.second and not order.flags & STOP:
         return Refusal.MIN_LOTS_NOT_ALLOWED
@@ -231,6 +232,8 @@ def _wrong_amendment(floor: Floor, market: Market, order: Order, price: int, lot
         return refusal
     if lots < 1:
         return Refusal.LOTS_NOT_POSITIVE
+    if order.type == ICEBERG and lots // order.second >= ICEBERG_PARTS_MAX:
+        return Refusal.SHOWN_LOTS_NOT_ALLOWED
     if lots > market.contract.max_lots_per_order:
         return Refusal.LOTS_OVER_MAXIMUM
     if lots <= order.filled:

@@ -8,7 +8,7 @@ from ciyuan.exchange.messages import AccountFlag, Effect, ExchangeEvent, Refusal
 from ciyuan.exchange.plain_floor import Floor
 from ciyuan.exchange.plain_market import Market
 from ciyuan.exchange.plain_state import DIRECTION, HEDGE, Account, Order, Position
-from ciyuan.exchange.state import CHARGE_MAX, EXPOSURE_MAX
+from ciyuan.exchange.state import CHARGE_MAX, CREDIT_MAX, EXPOSURE_MAX
 
 
 def open_lots(floor: Floor, position: Position, orders: Sequence[Order]) -> tuple[int, int]:
@@ -167,7 +167,9 @@ def hold(
     if market.is_spot:
         money = lots * price_ticks * market.contract.tick_value_micro
         position.receipts += -lots if sell else lots
-        floor.account(account).credit_micro += money if sell else -money
+        holder = floor.account(account)
+        credit = holder.credit_micro + (money if sell else -money)
+        holder.credit_micro = max(-CREDIT_MAX, min(CREDIT_MAX, credit))
     elif sell:
         position.sell(effect & DIRECTION, lots, price_ticks)
     else:

@@ -19,6 +19,7 @@ from ciyuan.exchange.state import (
     ORDER_COLUMNS,
     PART_COLUMNS,
     POSITION_COLUMNS,
+    check_words,
 )
 
 Parts = Mapping[str, NDArray[np.int64]]
@@ -60,6 +61,7 @@ def _used(rows: Iterable[tuple[int, ...]], keys: int) -> list[tuple[int, ...]]:
 def floor_of(contracts: Iterable[Contract], room: Room, parts: Parts, *, everyone: bool) -> Floor:
     """A floor in the state that the matrices hold. Raises Malformed for parts that are no snapshot of such an exchange."""
     _check_shapes(parts)
+    check_words(parts)
     floor = Floor(contracts, room, everyone=everyone)
     rows = {name: part.tolist() for name, part in parts.items()}
     floor.time_ns, floor.numbers, floor.trades = rows["clock"][0]

@@ -50,7 +50,7 @@ from ciyuan.exchange.book import (
 )
 from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.messages import AccountFlag, Effect, Refusal
-from ciyuan.exchange.state import CHARGE_MAX, ENROLLED, EXPOSURE_MAX
+from ciyuan.exchange.state import CHARGE_MAX, CREDIT_MAX, ENROLLED, EXPOSURE_MAX
 
 GROSS, HEDGER, UNCHECKED = int(AccountFlag.GROSS), int(AccountFlag.HEDGER), int(AccountFlag.UNCHECKED)
 SPOT, SPREAD = int(ContractKind.SPOT), int(ContractKind.SPREAD)
@@ -242,10 +242,10 @@ def fill_lots(
     receipts = position_of(len(book.markets), account, place, 0)
     if sell:
         positions[receipts, RECEIPTS] -= lots
-        book.accounts[account, A_CREDIT] += money
+        book.accounts[account, A_CREDIT] = min(book.accounts[account, A_CREDIT] + money, CREDIT_MAX)
     else:
         positions[receipts, RECEIPTS] += lots
-        book.accounts[account, A_CREDIT] -= money
+        book.accounts[account, A_CREDIT] = max(book.accounts[account, A_CREDIT] - money, -CREDIT_MAX)
         reserved = lots * limit_ticks * market[TICK_VALUE]
         positions[position_of(len(book.markets), account, place, effect), RESERVED] -= reserved
         book.accounts[account, A_REQUIREMENT] -= reserved
@@ -289,14 +289,14 @@ def judge(
         return Refusal.POSITION_LIMIT
     if not within_rate(book.accounts, account, time):
         return Refusal.ORDER_RATE
-    if market[CONTRACT_KIND] == SPOT:
-        return _judge_spot(
-            book, place, account, flags, sell, effect, lots, price, delta, open_now, open_price
-        )
     if reduces:
         return 0
     if charge > CHARGE_MAX:
         return Refusal.MARGIN
+    if market[CONTRACT_KIND] == SPOT:
+        return _judge_spot(
+            book, place, account, flags, sell, effect, lots, price, delta, open_now, open_price
+        )
     covered = book.accounts[account, A_CREDIT] >= book.accounts[account, A_REQUIREMENT] + delta
     return 0 if covered or flags & UNCHECKED else Refusal.MARGIN
 
@@ -316,10 +316,8 @@ def _judge_spot(
     open_price: int,
 ) -> int:
     """MARGIN if a seller has too few receipts, or a buyer too little credit for what its order is to reserve (§5.1)."""
-    position, tick_value = (
-        position_of(len(book.markets), account, place, effect),
-        book.markets[place, TICK_VALUE],
-    )
+    position = position_of(len(book.markets), account, place, effect)
+    tick_value = book.markets[place, TICK_VALUE]
     if sell:
         receipts = book.positions[position_of(len(book.markets), account, place, 0), RECEIPTS]
         enough = receipts >= book.positions[position, OPEN_SELLS] + lots - open_now

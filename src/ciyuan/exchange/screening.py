@@ -1,7 +1,7 @@
 """Screening: the faults of a row that can be seen from its words and the contract's row, in the order of `Refusal`
 (§3.5). Compiled.
 
-Everything takes plain integers, so that it can be called from the loop without counting references to arrays.
+Everything takes plain integers: what is judged here needs no book.
 """
 
 from numba import njit
@@ -9,6 +9,7 @@ from numba import njit
 from ciyuan.basics.rows import CODE_MASK, FLAG_MASK, FLAG_SHIFT, REASON_SHIFT
 from ciyuan.exchange.messages import HEDGE_FLAG, AccountFlag, ExchangeCommand, OrderFlag, Refusal
 from ciyuan.exchange.session import AUCTION_TYPES, LASTING_TYPES, MARKET, ORDER_TYPES, SPREAD_TYPES, TYPE_BITS
+from ciyuan.exchange.state import ICEBERG_PARTS_MAX
 
 FIRST_CODE, LAST_CODE = int(min(ExchangeCommand)), int(max(ExchangeCommand))
 UNUSED_FROM = {
@@ -121,7 +122,7 @@ def fault_of_lots(of_type: int, lots: int, second: int, max_lots: int) -> int:
         if not 0 <= second <= lots:
             return Refusal.MIN_LOTS_NOT_ALLOWED
     elif of_type == ICEBERG:
-        if not 1 <= second <= lots:
+        if not 1 <= second <= lots or lots // second >= ICEBERG_PARTS_MAX:
             return Refusal.SHOWN_LOTS_NOT_ALLOWED
     elif second and not of_type & STOP:
         return Refusal.MIN_LOTS_NOT_ALLOWED

@@ -55,6 +55,7 @@ from ciyuan.exchange.book import (
     SHORT,
     SHORT_TODAY,
     SHOWN,
+    TICKS,
     TRADES,
     WAS_TRIGGERED,
     Book,
@@ -66,7 +67,8 @@ from ciyuan.exchange.contract import Contract
 from ciyuan.exchange.messages import CONTRACT_MASK, LAST_DAY_SHIFT, SessionState
 from ciyuan.exchange.restoring import open_at, place_orders
 from ciyuan.exchange.room import Room
-from ciyuan.exchange.state import CONTRACT_COLUMNS, ORDER_COLUMNS, PART_COLUMNS
+from ciyuan.exchange.session import STOP
+from ciyuan.exchange.state import CONTRACT_COLUMNS, ORDER_COLUMNS, PART_COLUMNS, check_words
 
 REMEDY = "Restore from a snapshot that an exchange of this version made."
 ACCOUNT_PLACES = [
@@ -234,9 +236,13 @@ def _check_orders(book: Book, parts: Mapping[str, NDArray[np.int64]]) -> None:
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise Malformed("snapshot, priority numbers", found=numbers[1:-1], expected=f"1 to {numbers[-1] - 1}, rising",
                         remedy=REMEDY)  # fmt: skip
+    check_words(parts)
     places = book.places[given["contract"]]
     lower, upper = (figures[places, CONTRACT_COLUMNS.index(name)] for name in ("lower_ticks", "upper_ticks"))
-    stands = (given["limit_ticks"] >= lower) & (given["limit_ticks"] <= upper) & (given["left"] > 0)
+    waits = (given["flags"] & STOP != 0) & (given["triggered"] == 0)
+    within = ~waits | ((given["second"] >= lower) & (given["second"] <= upper))
+    within &= upper - lower < int(book.scalars[TICKS])
+    stands = within & (given["limit_ticks"] >= lower) & (given["limit_ticks"] <= upper) & (given["left"] > 0)
     wrong = np.flatnonzero((given["end"] == 0) & ~stands)
     if len(wrong):
         at = int(wrong[0])

@@ -90,7 +90,7 @@ ANY_LOW, ANY_HIGH = -(1 << 62), 1 << 62
 @njit(cache=True, inline="always")
 def home_of(account: int, order_id: int, mask: int) -> int:
     """Where an account's order id begins in `heads`: an account's ids in a run, each account's run at a place of its own."""
-    return (order_id + (account * HASH_FACTOR >> 20)) & mask
+    return (order_id + ((order_id >> 16) * HASH_FACTOR >> 24) + (account * HASH_FACTOR >> 20)) & mask
 
 
 @njit(cache=True, inline="always")

@@ -12,6 +12,14 @@
 What follows from the rest (books, requirements, open lots, what closing orders have spoken for) is not in it.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ciyuan.basics.errors import Malformed
+from ciyuan.exchange.messages import OrderFlag
+
 CLOCK_COLUMNS = ("time_ns", "numbers", "trades")
 
 CONTRACT_COLUMNS = (
@@ -111,6 +119,12 @@ NEVER = -1
 EXPOSURE_MAX = 2**25
 """No exposure is over so many lots (§5.2)."""
 
+ICEBERG_PARTS_MAX = 1_000
+"""An iceberg shows itself in at most so many parts (§3.1), so that what one order can say is bounded."""
+TIME_MAX_NS = 2**62
+"""The last time that a command may have, in the year 2116."""
+CREDIT_MAX = 2**62
+"""No credit is over so many micro-units, nor under as many less than nothing."""
 CHARGE_MAX = 2**52
 """No charge, and no money reserved in a contract, is over so many micro-units, so that no sum of them overflows (§5.1)."""
 
@@ -122,3 +136,20 @@ PART_COLUMNS = {
     "positions": POSITION_COLUMNS,
     "minutes": MINUTE_COLUMNS,
 }
+
+
+def check_words(parts: Mapping[str, NDArray[np.int64]]) -> None:
+    """Raise Malformed unless the words of a snapshot's orders, and which positions they are, are such as can be."""
+    given = {name: parts["orders"][:, column] for column, name in enumerate(ORDER_COLUMNS)}
+    bits = {"flags": 0xFF, "effect": 7, "triggered": 1}
+    fits = [bool(((given[name] >= 0) & (given[name] <= most)).all()) for name, most in bits.items()]
+    fits.append(bool(np.isin(parts["positions"][:, 2], (0, 1)).all()))
+    stands, iceberg = given["end"] == 0, given["flags"] & int(OrderFlag.ICEBERG) != 0
+    fits.append(bool((~stands | ((given["shown"] >= 1) & (given["shown"] <= given["left"]))).all()))
+    fits.append(bool((~stands | (given["left"] <= given["lots"])).all()))
+    fits.append(bool((~iceberg | (given["second"] >= 1)).all()))
+    ids = set(zip(given["account"].tolist(), given["order_id"].tolist(), strict=True))
+    fits.append(len(ids) == len(given["account"]))
+    if not all(fits):
+        raise Malformed("snapshot, orders and positions", found="a word that cannot be", expected="words as state.py has them",
+                        remedy="Restore from a snapshot that an exchange of this version made.")  # fmt: skip

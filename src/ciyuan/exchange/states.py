@@ -1,4 +1,4 @@
-"""A contract's session state in the kernel: entering one, and saying so. What follows from it is `day.py`'s."""
+"""A contract's session state in the kernel: entering one, and saying so. What follows from it is `bells.py`'s."""
 
 from numba import njit
 

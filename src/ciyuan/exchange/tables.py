@@ -17,7 +17,7 @@ A *record* is several tables under names, as one address: `book.orders` is a tab
 on, one word instead of two for each table.
 
 Neither bounds nor negative places are looked at: what is used as a place is checked where it comes in
-(`screening.py`, `commands.py`). Who makes tables keeps the matrices alive until they are done with (`machine.py`).
+(`placing.py`, `commands.py`, `snapshot.py`). Who makes tables keeps the matrices alive until they are done with (`machine.py`).
 """
 
 import operator

@@ -44,7 +44,7 @@ from ciyuan.exchange.contract import BASIS_POINTS
 from ciyuan.exchange.messages import AccountFlag, Permission, Refusal
 from ciyuan.exchange.risk import GROSS, SPOT, charge_of, recharge
 from ciyuan.exchange.standing import SPREAD
-from ciyuan.exchange.state import CHARGE_MAX, ENROLLED, EXPOSURE_MAX
+from ciyuan.exchange.state import CHARGE_MAX, CREDIT_MAX, ENROLLED, EXPOSURE_MAX
 
 DONE_BEFORE = -1
 SETTINGS = int(
@@ -52,9 +52,8 @@ SETTINGS = int(
 )
 PERMISSIONS = int(Permission.FUTURES | Permission.SPOT)
 SELF_TRADE_MODES = 4
-RATE_MAX, CREDIT_MAX, MARGIN_LOT_MAX, FEE_LOT_MAX, BASIS_MAX = (
+RATE_MAX, MARGIN_LOT_MAX, FEE_LOT_MAX, BASIS_MAX = (
     (1 << 31) - 1,
-    1 << 62,
     1 << 36,
     1 << 26,
     1 << 56,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.errors import InvariantBroken, Malformed
 from ciyuan.basics.rows import CODE_MASK, ROW_WORDS, Row, kind_word
+from ciyuan.exchange.state import TIME_MAX_NS
 from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.messages import AccountFlag, Command, Event
 from ciyuan.ledger.messages import Refusal as LedgerRefusal
@@ -181,6 +182,13 @@ def check_rows(rows: NDArray[np.int64], last_ns: int) -> None:
             remedy="Build it from rows.",
         )
     times = rows[:, 1]
+    if len(times) and times[-1] > TIME_MAX_NS:
+        raise Malformed(
+            "batch",
+            found=int(times[-1]),
+            expected=f"times to {TIME_MAX_NS} ns",
+            remedy="Stamp rows as they arrive.",
+        )
     if len(times) and (times[0] < last_ns or (times[1:] < times[:-1]).any()):
         raise Malformed("batch", found="a row earlier than the one before it", expected=f"times from {last_ns} ns on, in order",
                         remedy="Stamp rows as they arrive.")  # fmt: skip
