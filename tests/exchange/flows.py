@@ -44,6 +44,8 @@ Facts = dict[str, int]
 Move = bytes
 
 MOVE_BYTES = 24
+LOCK_DAYS = 6
+"""Days for which one contract is driven to a limit at most: three to its suspension, that, and what comes after."""
 
 moves = st.binary(max_size=MOVE_BYTES)
 
@@ -124,7 +126,8 @@ class Player:
         self.now = START_NS
         self.fresh = 0
         self.sent: list[Row] = []
-        self.mood, self.mood_day, self.target, self.upward = Mood.FREE, 0, self.outrights[0], True
+        self.mood, self.mood_day, self.mood_days = Mood.FREE, 0, 0
+        self.target, self.upward = self.outrights[0], True
 
     def row(self, move: Move, parts: Parts) -> Row:
         """The command of a move."""
@@ -153,8 +156,10 @@ class Player:
         if day == self.mood_day:
             return
         self.mood_day = day
-        if self.mood == Mood.LOCK and kind < 240:
+        self.mood_days += 1
+        if self.mood == Mood.LOCK and kind < 240 and self.mood_days < LOCK_DAYS:
             return
+        self.mood_days = 0
         self.mood = Mood.LOCK if kind % 6 == 1 else Mood.QUIET if kind % 9 == 2 else Mood.FREE
         futures = [number for number in self.outrights if self._listed(number, day)] or self.outrights
         self.target, self.upward = draw.pick(futures), draw.below(2) == 0
@@ -218,6 +223,7 @@ class Player:
             market
             for number, market in self.markets.items()
             if market["day"] < self.contracts[number].last_day
+            and market["upper_ticks"] - market["lower_ticks"] < self.setting.room.ladder_ticks
         ]
         alive = alive or list(self.markets.values())
         return min(alive, key=lambda market: (max(market["day"], self.contracts[market["number"]].first_day - 1),
@@ -525,7 +531,7 @@ class Player:
     def _settings(self, draw: Draw, account: int) -> Row:
         """Other settings, gross ones mostly left alone."""
         flags = draw.pick((0, 4, 8, 2, 12)) | (account in GROSS) ^ draw.chance(30)
-        rate, permissions = draw.pick((0, 0, 3, 1)), draw.pick((3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 2, 0, 4))
+        rate, permissions = draw.pick((0, 0, 3, 1)), draw.pick((*[3] * 30, 1, 2, 0, 4))
         words = (account, draw.below(4) if not draw.chance(8) else 4, rate, permissions)
         return row_of(kind_word(ExchangeCommand.ACCOUNT, flags), self.now, words)
 

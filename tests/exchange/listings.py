@@ -20,6 +20,8 @@ from ciyuan.exchange.room import Room
 FIRST_DAY = 20_000
 START_NS = FIRST_DAY * NS_PER_DAY
 ROOM = Room(accounts=12, orders=4_096, ladder_ticks=256)
+LONG = 400
+"""Days for which most contracts are listed."""
 STRANGER, OUT_OF_ROOM = 12, 13
 TRADERS = range(1, 12)
 GROSS = frozenset({2, 4, 10})
@@ -30,7 +32,7 @@ RICH = 7
 def contract(number: int, kind: ContractKind = ContractKind.PHYSICAL_FUTURE, **given: int) -> Contract:
     """A future of tick 1, start 100, limit 10%, and what is given otherwise."""
     listing = {
-        "grade": 1, "tick_micro": 1_000, "lot_mtok": 10, "first_day": FIRST_DAY, "last_day": FIRST_DAY + 50,
+        "grade": 1, "tick_micro": 1_000, "lot_mtok": 10, "first_day": FIRST_DAY, "last_day": FIRST_DAY + LONG,
         "month": 0 if kind == ContractKind.SPOT else 202610 + number % 3, "limit_rate_bp": 1_000, "initial_price_ticks": 100,
         "max_lots_per_order": 12,
     } | given  # fmt: skip
@@ -44,22 +46,22 @@ def _spread(number: int, near: int, far: int, last_day: int) -> Contract:
 USUAL = (
     contract(1, ContractKind.SPOT, initial_price_ticks=50),
     contract(2, month=202611, limit_rate_bp=400, last_day=FIRST_DAY + 14),
-    contract(3, month=202612, limit_rate_bp=500, initial_price_ticks=102, last_day=FIRST_DAY + 25, breaker_bp=200,
+    contract(3, month=202612, limit_rate_bp=500, initial_price_ticks=102, breaker_bp=200,
              breaker_minutes=2),
-    contract(4, month=202701, limit_rate_bp=300, initial_price_ticks=101, last_day=FIRST_DAY + 60),
+    contract(4, month=202701, limit_rate_bp=300, initial_price_ticks=101),
     _spread(5, 2, 3, 14),
-    _spread(6, 3, 4, 25),
+    _spread(6, 3, 4, LONG),
     contract(7, ContractKind.HOUR_FUTURE, month=202611, grade=2, initial_price_ticks=20, first_day=FIRST_DAY + 2,
              max_lots_per_order=30),
     _spread(8, 2, 4, 14),
 )  # fmt: skip
 STEEP = (
-    _spread(3, 20, 5, 30),
+    _spread(3, 20, 5, LONG),
     contract(5, ContractKind.CASH_FUTURE, month=202703, limit_rate_bp=200, initial_price_ticks=30, breaker_bp=350,
              breaker_minutes=16),
     contract(7, ContractKind.SPOT, initial_price_ticks=9, limit_rate_bp=2_500, breaker_bp=1_500, breaker_minutes=1),
     contract(9, ContractKind.CASH_FUTURE, month=202701, limit_rate_bp=300, initial_price_ticks=200, last_day=FIRST_DAY + 9),
-    contract(20, ContractKind.CASH_FUTURE, month=202702, limit_rate_bp=400, initial_price_ticks=33, last_day=FIRST_DAY + 30),
+    contract(20, ContractKind.CASH_FUTURE, month=202702, limit_rate_bp=400, initial_price_ticks=33),
     _spread(21, 9, 20, 9),
 )  # fmt: skip
 LARGE = 1 << 20
