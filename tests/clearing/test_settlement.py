@@ -104,41 +104,35 @@ def test_the_requirement_is_for_the_next_business_day():
     assert floor.house.trading_day == MONDAY + 4  # the first of October is a holiday
 
 
-def ruined(capital_usd: int) -> tuple[Floor, list[Row]]:
+def ruined(capital_usd: int = 0) -> tuple[Floor, list[Row]]:
     """Member 2 has 3,000 USD, is short 10 lots at 1.500, and the price goes to 2.000: 5,000 USD lost."""
     floor = Floor(cash_usd=(100_000, 3_000, 100_000), capital_usd=capital_usd, terms=FREE)
     floor.trade(1, 2, OCT, 10, 1500)
     return floor, floor.close(OCT=2000)
 
 
-def test_what_a_loser_lacks_is_lent_by_the_houses_capital():
-    floor, said = ruined(capital_usd=10_000)
+@pytest.mark.parametrize("capital_usd", [0, 10_000])
+def test_what_a_loser_lacks_is_lent_out_of_receivables_and_winners_are_paid(capital_usd: int):
+    """The house's capital is for the waterfall alone."""
+    floor, said = ruined(capital_usd)
     lent, fee = of(said, ClearingEvent.LENT)
     short = 2_000 * USD
-    assert lent[2:] == (2, short, short, short, 0, MONDAY)
-    assert fee[2:] == (2, 1, short + 1, 1, 0, MONDAY)
+    assert lent[2:] == (2, short, short, 0, 0, MONDAY)
+    assert fee[2:] == (2, 1, short + 1, 0, 0, MONDAY)
     assert Reason(reason_of(lent[0])).rule == "§10.1"
-    assert floor.ledger.posted(CAPITAL) == 8_000 * USD - 1
-    assert floor.ledger.posted(RECEIVABLES) == 0
+    assert floor.ledger.posted(CAPITAL) == capital_usd * USD
+    assert floor.ledger.posted(RECEIVABLES) == -short - 1
     assert floor.house.owed_micro(2) == short + 1
     assert floor.money(1) == 105_000 * USD - 1
 
 
-def test_winners_are_paid_even_when_capital_is_spent():
-    floor, said = ruined(capital_usd=500)
-    lent = of(said, ClearingEvent.LENT)
-    assert [event[5] for event in lent] == [500 * USD, 0]
-    assert floor.ledger.posted(CAPITAL) == 0
-    assert floor.ledger.posted(RECEIVABLES) == -1_500 * USD - 1
-    assert floor.money(1) == 105_000 * USD - 1
-
-
-def test_who_cannot_pay_is_called_and_may_only_reduce():
-    floor, said = ruined(capital_usd=10_000)
+def test_who_cannot_pay_is_called_with_a_deadline_and_may_only_reduce():
+    floor, said = ruined()
     calls = {event[2]: event for event in of(said, ClearingEvent.MARGIN_CALL)}
     requirement = 10 * 300 * USD
     owed = 2_000 * USD + 1
-    assert calls[2][3:] == (requirement + owed, owed, requirement, 0, MONDAY)
+    deadline = calls[2][1] + FREE.default.call_ns
+    assert calls[2][3:] == (requirement + owed, owed, requirement, deadline, MONDAY)
     assert set(calls) == {2}
     floor.open(MONDAY + 1)
     assert floor.order(2, OCT, -1, 2000) == Refusal.MARGIN
@@ -146,15 +140,21 @@ def test_who_cannot_pay_is_called_and_may_only_reduce():
     assert not isinstance(floor.order(1, OCT, -1, 2000), Refusal)
 
 
-def test_a_debt_is_repaid_first_to_who_funded_nothing_then_to_capital():
+def test_a_later_settlement_does_not_put_the_deadline_off():
+    floor, said = ruined()
+    (first,) = of(said, ClearingEvent.MARGIN_CALL)
+    floor.open(MONDAY + 1)
+    (second,) = of(floor.close(OCT=2010), ClearingEvent.MARGIN_CALL)
+    assert second[3] > first[3]
+    assert second[6] == first[6]
+
+
+def test_a_debt_is_repaid_to_receivables():
     floor, _ = ruined(capital_usd=500)
     floor.deposit(2, 1_800 * USD)
     said = floor.tell(collect_row(floor.tick(), 2))
-    assert [event[3:6] for event in of(said, ClearingEvent.REPAID)] == [
-        (1_800 * USD, 200 * USD + 1, 300 * USD - 1)
-    ]
-    assert floor.ledger.posted(RECEIVABLES) == 0
-    assert floor.ledger.posted(CAPITAL) == 300 * USD - 1
+    assert [event[3:6] for event in of(said, ClearingEvent.REPAID)] == [(1_800 * USD, 200 * USD + 1, 0)]
+    assert floor.ledger.posted(RECEIVABLES) == -200 * USD - 1
     assert of(said, ClearingEvent.MARGIN_CALL)[0][3] == 3_200 * USD + 1
     floor.deposit(2, 3_200 * USD + 1)
     said = floor.tell(collect_row(floor.tick(), 2))
@@ -164,16 +164,17 @@ def test_a_debt_is_repaid_first_to_who_funded_nothing_then_to_capital():
         ClearingEvent.CALL_MET,
     ]
     assert (floor.house.owed_micro(2), floor.house.excess_micro(2)) == (0, 0)
+    assert floor.ledger.posted(RECEIVABLES) == 0
     assert floor.ledger.posted(CAPITAL) == 500 * USD
 
 
 def test_a_debt_is_repaid_out_of_the_next_gain():
-    floor, _ = ruined(capital_usd=10_000)
+    floor, _ = ruined()
     floor.open(MONDAY + 1)
     said = floor.close(OCT=1700)
     assert [event[3] for event in of(said, ClearingEvent.REPAID)] == [2_000 * USD + 1]
     assert floor.money(2) == 1_000 * USD - 1
-    assert floor.ledger.posted(CAPITAL) == 10_000 * USD
+    assert floor.ledger.posted(RECEIVABLES) == 0
 
 
 def test_a_call_that_is_met_is_said_once():

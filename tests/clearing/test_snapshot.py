@@ -49,10 +49,13 @@ def test_what_is_flat_leaves_no_trace():
     assert one.house.state_hash() == other.house.state_hash()
 
 
-def test_each_part_is_there_and_has_rows():
+def test_each_part_is_there():
+    """What a default, a delivery or a model leaves is in the snapshots of their own tests."""
     parts = a_floor().house.snapshot()
     assert {name: part.shape[1] for name, part in parts.items()} == WIDTHS
-    assert all(len(part) for part in parts.values())
+    assert all(
+        len(parts[name]) for name in ("days", "contracts", "members", "receipts", "positions", "orders")
+    )
     assert all(part.dtype == np.int64 for part in parts.values())
 
 

@@ -151,6 +151,7 @@ def test_a_fill_of_an_order_that_was_never_accepted_stops_the_machine():
 def test_a_cancel_of_more_than_is_open_stops_the_machine():
     floor = a_floor()
     floor.placed(1, SPOT, 20, 1500)
+    floor.placed(1, SPOT, 20, 1500)
     with pytest.raises(InvariantBroken, match="what was left"):
         floor.house.on_event(
             row(int(ExchangeEvent.CANCELLED), 1, (1, FIRST + 1, SPOT, CancelCause.REQUEST, 21)), []

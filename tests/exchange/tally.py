@@ -14,7 +14,7 @@ from ciyuan.exchange import (
     OrderFlag,
     SessionState,
 )
-from ciyuan.exchange.messages import CONTRACT_MASK, HEDGE_FLAG
+from ciyuan.exchange.messages import CONTRACT_MASK, HEDGE_FLAG, LEFT_BEFORE_SHIFT
 from ciyuan.exchange.state import CONTRACT_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS
 from tests.exchange.flows import Facts, Parts, facts
 
@@ -61,6 +61,7 @@ class Tally:
                     order.left = 0
                 case E.AMENDED:
                     order = self._order(row)
+                    assert row[4] >> LEFT_BEFORE_SHIFT == order.left
                     order.left += row[6] - order.lots
                     order.lots = row[6]
                     assert order.left == row[7] > 0
@@ -73,7 +74,7 @@ class Tally:
 
     def _order(self, row: Row) -> Standing:
         order = self.orders[row[2], row[3]]
-        assert (order.sell, order.contract) == (row[0] >> FLAG_SHIFT & 1, row[4])
+        assert (order.sell, order.contract) == (row[0] >> FLAG_SHIFT & 1, row[4] & CONTRACT_MASK)
         return order
 
     def _filled(self, row: Row) -> None:

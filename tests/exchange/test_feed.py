@@ -24,6 +24,7 @@ from ciyuan.exchange.feed_levels import LevelBook, LevelDelta, Top
 from ciyuan.exchange.feed_orders import StandingOrder
 from ciyuan.exchange.feed_status import LimitLock, Settlement
 from ciyuan.exchange.feed_tape import Bar, DayFigures, Trade, TradeFlag
+from ciyuan.exchange.messages import LEFT_BEFORE_SHIFT
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY = day_from_iso("2026-10-12")
@@ -65,8 +66,11 @@ def cancelled(account: int, order_id: int, contract: int, left: int) -> Row:
     return row(kind_word(ExchangeEvent.CANCELLED), NOW, (account, order_id, contract, 1, left))
 
 
-def amended(flags: int, account: int, order_id: int, contract: int, price: int, lots: int, left: int) -> Row:
-    return row(kind_word(ExchangeEvent.AMENDED, flags), NOW, (account, order_id, contract, price, lots, left))
+def amended(
+    flags: int, account: int, order_id: int, contract: int, price: int, lots: int, left: int, before: int
+) -> Row:
+    word = contract | before << LEFT_BEFORE_SHIFT
+    return row(kind_word(ExchangeEvent.AMENDED, flags), NOW, (account, order_id, word, price, lots, left))
 
 
 def level(contract: int, side: Side, price: int, lots: int, orders: int, sequence: int) -> Row:
@@ -250,7 +254,7 @@ class TestOrders:
             event(ExchangeEvent.RELOADED, ALICE, 1, NEAR, 101, 3, 7, flags=1),
         ])  # fmt: skip
         assert numbers(feed, NEAR, SELL) == [(2, 101, 4), (1, 101, 3)]
-        feed.hear([amended(SELL | AmendFlag.KEPT, ALICE, 1, NEAR, 101, 5, 2)])
+        feed.hear([amended(SELL | AmendFlag.KEPT, ALICE, 1, NEAR, 101, 5, 2, 7)])
         assert numbers(feed, NEAR, SELL) == [(2, 101, 4), (1, 101, 2)]
 
     def test_an_iceberg_that_arrives_shows_a_part_of_what_is_left(self):
@@ -281,21 +285,21 @@ class TestOrders:
     def test_an_amended_order_keeps_its_place_or_not(self, flags, queue):
         feed = Feed(CONTRACTS)
         feed.hear([accepted(ALICE, 1, NEAR, BUY, 99, 5), accepted(BOB, 1, NEAR, BUY, 99, 5)])
-        feed.hear([amended(flags, ALICE, 1, NEAR, 99, 4, 4)])
+        feed.hear([amended(flags, ALICE, 1, NEAR, 99, 4, 4, 5)])
         assert [number for number, _, _ in numbers(feed, NEAR, BUY)] == queue
         assert sum(lots for _, _, lots in numbers(feed, NEAR, BUY)) == 9
 
     def test_an_amended_order_moves_to_its_new_price(self):
         feed = Feed(CONTRACTS)
         feed.hear([accepted(ALICE, 1, NEAR, BUY, 97, 5), accepted(BOB, 1, NEAR, BUY, 98, 5)])
-        feed.hear([amended(0, ALICE, 1, NEAR, 99, 8, 8)])
+        feed.hear([amended(0, ALICE, 1, NEAR, 99, 8, 8, 5)])
         assert numbers(feed, NEAR, BUY) == [(1, 99, 8), (2, 98, 5)]
 
     def test_a_stop_is_shown_once_it_is_triggered(self):
         feed = Feed(CONTRACTS)
         news = feed.hear([
             accepted(ALICE, 1, NEAR, BUY, 103, 5, flags=OrderFlag.STOP, second=102),
-            amended(0, ALICE, 1, NEAR, 104, 6, 6),
+            amended(0, ALICE, 1, NEAR, 104, 6, 6, 5),
             accepted(BOB, 1, NEAR, BUY, 104, 2),
         ])  # fmt: skip
         assert numbers(feed, NEAR, BUY) == [(2, 104, 2)]

@@ -25,7 +25,7 @@ from ciyuan.exchange import (
     risk_row,
     session_row,
 )
-from ciyuan.exchange.contract import Contract
+from ciyuan.exchange.contract import LOTS_MAX, Contract
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.room import Room
 from ciyuan.exchange.state import POSITION_COLUMNS
@@ -263,8 +263,8 @@ def test_no_charge_is_over_its_bound_and_so_no_sum_of_them_overflows(kind):
 
 
 def test_no_reserve_is_over_its_bound_whoever_asks(kind):
-    listed = contract(3, ContractKind.SPOT, tick_micro=2**20, lot_mtok=2**10, max_lots_per_order=2**40, initial_price_ticks=1_000,
-                      limit_rate_bp=100)  # fmt: skip
+    listed = contract(3, ContractKind.SPOT, tick_micro=2**20, lot_mtok=2**10, max_lots_per_order=LOTS_MAX,
+                      initial_price_ticks=1_000, limit_rate_bp=100)  # fmt: skip
     exchange = kind([listed], SMALL)
     say(exchange, account_row(0, 1), credit_row(0, 1, 2**62), account_row(0, 2, flags=AccountFlag.UNCHECKED))
     say(exchange, session_row(0, 0, SessionState.CONTINUOUS, FIRST_DAY))
@@ -280,7 +280,7 @@ def test_no_reserve_is_over_its_bound_whoever_asks(kind):
 
 
 def test_no_exposure_is_over_what_positions_hold(kind):
-    exchange = opened(kind, contract(1, max_lots_per_order=2**40))
+    exchange = opened(kind, contract(1, max_lots_per_order=LOTS_MAX))
     (event,) = say(exchange, order_row(2, 1, 1, 1, Side.BUY, 100, 2**25 + 1))
     assert Refusal(event[7]) == Refusal.POSITION_LIMIT
     event, *_ = say(exchange, order_row(2, 1, 2, 1, Side.BUY, 100, 2**25))

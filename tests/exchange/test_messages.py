@@ -56,6 +56,7 @@ PAGE = (ROOT / "docs" / "spec" / "exchange.md").read_text(encoding="utf-8")
         {"lot_mtok": 0},
         {"initial_price_ticks": 0},
         {"max_lots_per_order": 0},
+        {"max_lots_per_order": 2**31},
         {"limit_rate_bp": 0},
         {"limit_rate_bp": 10_001},
         {"last_day": 19_999},

@@ -33,6 +33,7 @@ from ciyuan.exchange import (
     risk_row,
     session_row,
 )
+from ciyuan.exchange.messages import LEFT_BEFORE_SHIFT
 from ciyuan.exchange.room import Room
 from tests.exchange.listings import FIRST_DAY, contract
 from tests.exchange.pit import (
@@ -146,6 +147,7 @@ def test_fewer_lots_keep_the_place_and_anything_else_loses_it(pit):
     pit.order(BEN, BUY, 100, 5)
     pit.hear(amend_row(pit.now, ANN, 1, 100, 3))
     assert pit.flags(ExchangeEvent.AMENDED) == [AmendFlag.KEPT]
+    assert pit.said(ExchangeEvent.AMENDED) == [(ANN, 1, NEAR | 5 << LEFT_BEFORE_SHIFT, 100, 3, 3)]
     assert pit.queue(BUY) == [(ANN, 100, 3), (BEN, 100, 5)]
     pit.hear(amend_row(pit.now, ANN, 1, 100, 4))
     assert pit.queue(BUY) == [(BEN, 100, 5), (ANN, 100, 4)]
@@ -157,7 +159,7 @@ def test_an_amended_order_trades_like_one_that_arrives(pit):
     pit.order(ANN, SELL, 101, 2)
     pit.order(BEN, BUY, 100, 3)
     pit.hear(amend_row(pit.now, BEN, 1, 101, 4))
-    assert pit.said(ExchangeEvent.AMENDED) == [(BEN, 1, NEAR, 101, 4, 4)]
+    assert pit.said(ExchangeEvent.AMENDED) == [(BEN, 1, NEAR | 3 << LEFT_BEFORE_SHIFT, 101, 4, 4)]
     assert pit.queue(BUY) == [(BEN, 101, 2)]
     pit.hear(amend_row(pit.now, BEN, 1, 101, 2))
     assert pit.refusal() == Refusal.LOTS_ALREADY_FILLED
@@ -189,6 +191,7 @@ def test_the_larger_order_is_amended_under_decrement(pit):
     pit.order(ANN, SELL, 100, 8)
     assert pit.order(ANN, BUY, 100, 5) == ["ACCEPTED", "AMENDED", "CANCELLED"]
     assert pit.flags(ExchangeEvent.AMENDED) == [AmendFlag.SIDE_SELL | AmendFlag.KEPT | AmendFlag.SELF_TRADE]
+    assert pit.said(ExchangeEvent.AMENDED) == [(ANN, 1, NEAR | 8 << LEFT_BEFORE_SHIFT, 100, 3, 3)]
     assert pit.queue(SELL) == [(ANN, 100, 3)]
 
 

@@ -15,7 +15,7 @@ from ciyuan.exchange.messages import SessionState
 from ciyuan.services.catalog_table import FACTS
 from ciyuan.services.catalog_venue import calendar, clearing_terms, contracts, group_of, session_bells
 
-HOUSE = HouseAccounts(variation=1, spot_money=2, fees=3, capital=4, receivables=5)
+HOUSE = HouseAccounts(variation=1, spot_money=2, fees=3, capital=4, receivables=5, default_fund=6)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ciyuan.services.run_tables import LEGS, LEVELS, run_specs
 from ciyuan.services.tables import Tables
 from tests.services.runs import asked, rows_of
 
-TABLES = ("deliveries", "fills", "fixings", "settlements", "positions", "margin", "statements")
+TABLES = ("deliveries", "fills", "fixings", "settlements", "positions", "margin", "statements", "coverage")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_variation_sums_to_zero_every_day(told):
 def test_every_statement_reconciles(told):
     wrong = told(
         "SELECT participant, day FROM {statements} WHERE opening_micro + transferred_micro + variation_micro "
-        "- fees_micro - bought_micro + sold_micro + lent_micro <> closing_micro"
+        "- fees_micro - bought_micro + sold_micro + lent_micro - fund_micro - penalties_micro <> closing_micro"
     )
     assert wrong == []
 
@@ -99,6 +99,38 @@ def test_a_days_closing_is_the_next_days_opening(told):
         "(SELECT *, row_number() OVER () AS place FROM {statements})) WHERE opening_micro <> before"
     )
     assert broken == []
+
+
+def test_the_scenarios_and_the_ladder_make_the_requirement(told):
+    wrong = told(
+        "SELECT count(*) FROM {statements} WHERE requirement_micro < ladder_micro // 8 OR scenario_micro < 0"
+    )
+    assert wrong == [(0,)]
+    ((asked,),) = told(
+        "SELECT count(*) FROM {statements} WHERE scenario_micro > 0 AND requirement_micro < ladder_micro"
+    )
+    assert asked > 0
+
+
+def test_what_was_held_and_won_is_the_variation_since(small_run):
+    holdings = f"read_parquet('{small_run}/tables/holdings.parquet')"
+    positions = f"read_parquet('{small_run}/tables/positions.parquet')"
+    paid = f"SELECT participant, contract, sum(variation_micro) AS paid FROM {positions} GROUP BY ALL"
+    won = f"SELECT participant, contract, sum(realised_micro + unrealised_micro) AS won FROM {holdings} GROUP BY ALL"
+    apart = asked(f"SELECT * FROM ({won}) JOIN ({paid}) USING (participant, contract) WHERE won <> paid")
+    assert apart == []
+    ((rows,),) = asked(f"SELECT count(*) FROM {holdings}")
+    assert rows > 0
+
+
+def test_the_margin_model_has_every_scenario_of_the_living_futures(small_run):
+    model = f"read_parquet('{small_run}/tables/margin_model.parquet')"
+    counts = asked(
+        f"SELECT kind, count(DISTINCT scenario), count(*) FROM {model} GROUP BY kind ORDER BY kind"
+    )
+    futures = {"filtered": 400, "stressed": 100}
+    assert [(kind, of) for kind, of, _ in counts] == sorted(futures.items())
+    assert all(rows % futures[kind] == 0 for kind, _, rows in counts)
 
 
 def test_margin_is_stated_with_each_statement(told):
@@ -162,6 +194,8 @@ EVENTS = {
     "money": [kind_word(ClearingEvent.STATEMENT_MONEY), AT, 2, DAY, 1, 2, 3, 4],
     "spot": [kind_word(ClearingEvent.STATEMENT_SPOT), AT, 2, DAY, 5, 6, 7, 8],
     "closing": [kind_word(ClearingEvent.STATEMENT_CLOSING), AT, 2, DAY, 9, 10, 11, 12],
+    "backtested": [kind_word(ClearingEvent.BACKTESTED), AT, 1, 3, 1, 2, -7, DAY],
+    "fund": [kind_word(ClearingEvent.STATEMENT_FUND), AT, 2, DAY, 13, 14, 15, 16],
 }
 ON = {"day": date(2026, 10, 1), "participant": "Ada"}
 ROWS = {
@@ -200,12 +234,16 @@ ROWS = {
         "settlement_micro": 90 * SPOT.tick_micro,
         "method": 2,
     },
-    "positions": ON | {"contract": SPOT.code, "lots": 6, "variation_micro": -5},
+    "positions": ON | {"contract": SPOT.code, "lots": 6, "variation_micro": -5, "final": False},
+    "coverage": {
+        "day": ON["day"], "contract": SPOT.code, "days": 3, "long_exceptions": 1, "short_exceptions": 2, "won_micro": -7,
+    },
     "margin": ON | {"requirement_micro": 10, "equity_micro": 30, "excess_micro": 20},
     "statements": ON
     | {"opening_micro": 1, "transferred_micro": 2, "variation_micro": 3, "fees_micro": 4}
     | {"bought_micro": 5, "sold_micro": 6, "receipts_bought": 7, "receipts_sold": 8}
-    | {"lent_micro": 9, "closing_micro": 10, "requirement_micro": 11, "excess_micro": 12},
+    | {"lent_micro": 9, "closing_micro": 10, "requirement_micro": 11, "excess_micro": 12}
+    | {"fund_micro": 13, "penalties_micro": 14, "ladder_micro": 15, "scenario_micro": 16},
 }  # fmt: skip
 
 

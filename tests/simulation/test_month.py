@@ -203,11 +203,12 @@ def test_progress_is_told_of_every_step_and_listeners_of_every_batch():
 def test_the_opening_gives_each_key_once_and_is_taken_whole():
     world, terms = small_world()
     rows, next_key = opening_rows(world, world.calendar.start_ns(world.days[0]))
-    keys = [row[2] for row in rows if row[0] in (602, 606)]
+    keys = [row[2] for row in rows if row[0] in (602, 606, 612)]
     assert keys == list(range(1, next_key))
     events = Venue(terms).apply(np.array(rows, dtype=np.int64))
     codes = (events[:, 0] & CODE_MASK).tolist()
     assert VenueEvent.REFUSED not in codes
+    assert codes.count(VenueEvent.BONDED) == len(world.cast.factories)
     assert 259 not in codes
     assert codes.count(VenueEvent.PARTICIPANT_ADDED) == len(world.cast.everyone)
     assert codes.count(252) == len(world.factory_lists) + sum(

@@ -17,7 +17,17 @@ from tests.simulation.small import small_world
 CALENDAR = Calendar(8 * NS_PER_HOUR)
 THURSDAY, SATURDAY = day_from_iso("2026-10-01"), day_from_iso("2026-10-03")
 BELLS = session_bells()
-SESSION, CLOSE_DAY, SAMPLE, FIX, SETTLE_DAY, FINALISE, DELIST, LAPSE = 301, 305, 608, 502, 402, 609, 404, 607
+SESSION, CLOSE_DAY, SAMPLE, FIX, SETTLE_DAY, FINALISE, DELIST, LAPSE, REVIEW = (
+    301,
+    305,
+    608,
+    502,
+    402,
+    609,
+    404,
+    607,
+    407,
+)
 
 
 def steps(day: int, bells: tuple[Bell, ...] = BELLS, calendar: Calendar = CALENDAR) -> list[Step]:
@@ -108,9 +118,14 @@ def test_an_ordinary_day_has_sessions_closes_samples_fixings_and_a_settlement():
     assert [(clock, words[0]) for clock, code, words in found if code == CLOSE_DAY] == [
         ("15:05", 2), ("15:05", 3), ("15:05", 4), ("16:05", 1)
     ]  # fmt: skip
-    assert [clock for clock, code, _ in found if code == SAMPLE] == [
+    assert [clock for clock, code, words in found if code == SAMPLE and words[0] == 1] == [
         f"15:{minute:02}" for minute in range(0, 60, 5)
     ]
+    reviewed = ["09:00", "09:30", "10:00", "10:30", "11:00", "13:30", "14:00", "14:30"]
+    assert [clock for clock, code, _ in found if code == REVIEW] == reviewed
+    for future in (2, 3, 4):
+        looks = [clock for clock, code, words in found if code == SAMPLE and words[0] == future]
+        assert looks == reviewed, "makers are looked at when margin is"
     assert [(clock, words[:3]) for clock, code, words in found if code == FIX] == [
         ("16:00", (1, day, leg)) for leg in range(3)
     ]

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciyuan.basics.errors import InvariantBroken
-from ciyuan.basics.rows import Row, code_of, reason_of, row
-from ciyuan.clearing.messages import ClearingTerms, Fees, MemberRole, PositionLimits, collect_row
+from ciyuan.basics.rows import Row, code_of, reason_of
+from ciyuan.clearing.messages import (
+    ClearingTerms,
+    Fees,
+    MemberRole,
+    PositionLimits,
+    collect_row,
+    member_row,
+)
 from ciyuan.exchange.messages import (
     AccountFlag,
     ExchangeCommand,
@@ -31,8 +38,8 @@ from ciyuan.exchange.messages import (
 )
 from ciyuan.exchange.state import ACCOUNT_COLUMNS, CONTRACT_COLUMNS
 from ciyuan.venue.gate import TOLD, Gate
-from tests.clearing.floor import CONTRACTS, HOUSE, NOV, OCT, SPOT, USD
-from tests.venue.chain import SPREAD, Chain, spread_of, wide
+from tests.clearing.floor import BOTH, CONTRACTS, HOUSE, NOV, OCT, SPOT, USD
+from tests.venue.chain import ROOM, SPREAD, Chain, spread_of, wide
 
 MONTHS = {contract.number: contract for contract in wide(CONTRACTS)}
 LISTED = (*MONTHS.values(), spread_of(MONTHS[OCT], MONTHS[NOV]))
@@ -299,9 +306,13 @@ def test_a_restored_gate_tells_nothing_twice():
 
 
 def test_a_word_that_the_exchange_does_not_take_stops_the_machine():
-    chain = Chain()
+    """A member beyond the exchange's room: the venue would not have let it in."""
+    chain, beyond = Chain(), ROOM.accounts + 1
+    joined = chain.house.apply(
+        np.array([member_row(chain.tick(), beyond, chain.cash(1), chain.purse(1), BOTH)])
+    )
     with pytest.raises(InvariantBroken, match="takes what the clearing house says"):
-        chain.gate.hear([row(451, chain.time_ns, (99, 1, 2, 3, 2))], chain.tick(), [])
+        chain.gate.hear([tuple(event) for event in joined.tolist()], chain.tick(), [])
 
 
 def test_runs_of_rows_are_as_good_as_single_ones():

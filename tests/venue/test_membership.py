@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ciyuan.clearing.messages import ClearingEvent, MemberRole
+from ciyuan.exchange.messages import AccountFlag, Effect, SelfTrade, Side, order_row
 from ciyuan.exchange.room import Room
+from ciyuan.exchange.state import ACCOUNT_COLUMNS
 from ciyuan.gateway.messages import MeterEvent
 from ciyuan.index.messages import IndexEvent
 from ciyuan.ledger.messages import Command
@@ -86,7 +88,7 @@ def test_roles_that_nobody_has_are_refused_and_leave_nothing(roles, role):
 def test_a_supplier_has_a_number_that_the_gateway_can_write():
     market = Market()
     market.venue.restore(market.venue.snapshot())
-    people = {number: (1, number, 1) for number in range(1, 2**16)}
+    people = {number: (1, number, 1, 0) for number in range(1, 2**16)}
     market.venue._books.participants = people
     assert market.answer(PARTICIPANT, 2**16, int(Role.SUPPLIER), 0, 1) == VenueRefusal.NOT_PERMITTED
 
@@ -238,3 +240,54 @@ def test_receipts_are_no_purse_of_money():
         assert market.answer(DEPOSIT, 501, ADA, purse, 1) == VenueRefusal.UNKNOWN_PURSE
         assert market.answer(MOVE, 501, ADA, Purse.CASH, 1, purse) == VenueRefusal.UNKNOWN_PURSE
     assert market.held_receipts(ADA, KIMI) == 1000
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags", "self_trade"),
+    [
+        (0, AccountFlag(0), SelfTrade.CANCEL_NEWEST),
+        (1, AccountFlag.GROSS, SelfTrade.CANCEL_NEWEST),
+        (2 + 4, AccountFlag.CANCEL_ON_DISCONNECT, SelfTrade.CANCEL_OLDEST),
+        (15, AccountFlag.GROSS | AccountFlag.CANCEL_ON_DISCONNECT, SelfTrade.DECREMENT),
+    ],
+)
+def test_a_traders_settings_reach_the_exchange(settings: int, flags: AccountFlag, self_trade: SelfTrade):
+    market = Market()
+    (*_, added) = market.ask(PARTICIPANT, 1, int(Role.FUTURES), 0, 2, settings)
+    assert added[7] == settings
+    row = dict(zip(ACCOUNT_COLUMNS, market.venue.exchange.snapshot()["accounts"][0].tolist(), strict=True))
+    assert (row["account"], row["flags"] & 15, row["self_trade"]) == (1, flags, self_trade)
+    assert market.venue.clearing.is_gross(1) == bool(settings & 1)
+    again = market.venue.snapshot()
+    assert market.ask(PARTICIPANT, 1, int(Role.FUTURES), 0, 2, settings)[0][0] == VenueEvent.REPEATED
+    assert (
+        market.answer(PARTICIPANT, 1, int(Role.FUTURES), 0, 2, settings ^ 1)
+        == VenueRefusal.PARTICIPANT_NUMBER_TAKEN
+    )
+    market.venue.restore(again)
+
+
+def test_a_gross_account_trades_both_sides_and_both_houses_ask_the_same():
+    market = Market()
+    for number in (1, 2):
+        market.ask(PARTICIPANT, number, int(Role.FUTURES), 0, 2, 1)
+        market.ask(VenueCommand.DEPOSIT, number, number, Purse.CASH, 10**12)
+    market.open()
+    for place, (account, sells) in enumerate(((1, 0), (2, 1), (2, 0), (1, 1)), start=1):
+        side = Side.SELL if sells else Side.BUY
+        market.tell(order_row(market.tick(), account, place, OCT, side, 1500, 3, effect=Effect.OPEN))
+    clearing, exchange = market.venue.clearing, market.venue.exchange
+    (held,) = clearing.positions(1, OCT)
+    assert (held.long, held.short) == (3, 3)
+    assert clearing.ladder_micro(1) == exchange.requirement_micro(1) == 3 * clearing.margin_lot_micro(OCT)
+
+
+def test_the_house_is_given_capital_and_nothing_else():
+    market = Market()
+    assert market.answer(DEPOSIT, 1, 0, Purse.CASH, 500 * USD) == VenueEvent.DEPOSITED
+    assert market.venue.ledger.posted(House.CAPITAL) == 500 * USD
+    assert market.answer(DEPOSIT, 1, 0, Purse.CASH, 500 * USD) == VenueEvent.REPEATED
+    assert market.answer(DEPOSIT, 1, 0, Purse.CASH, 400 * USD) == VenueRefusal.KEY_USED_OTHERWISE
+    assert market.answer(DEPOSIT, 2, 0, Purse.CASH, 0) == VenueRefusal.AMOUNT_NOT_POSITIVE
+    assert market.answer(DEPOSIT, 2, 0, Purse.PREPAID, 1) == VenueRefusal.UNKNOWN_PARTICIPANT
+    assert market.answer(WITHDRAW, 2, 0, Purse.CASH, 1) == VenueRefusal.UNKNOWN_PARTICIPANT

@@ -154,8 +154,8 @@ def test_an_empty_book_is_sampled_as_such():
     assert market.observations() == []
 
 
-@pytest.mark.parametrize("contract", [OCT, 0, 99])
-def test_only_spot_is_sampled(contract):
+@pytest.mark.parametrize("contract", [0, 99])
+def test_only_what_is_listed_is_sampled(contract):
     assert in_window().answer(VenueCommand.SAMPLE, contract) == VenueRefusal.UNKNOWN_CONTRACT
 
 

@@ -1,10 +1,29 @@
 """Receipts (§9.1): no more than was proved, issued once, lapsed once, and every one of them accounted for."""
 
+from dataclasses import replace
+
 import pytest
 
+from ciyuan.basics.calendar import day_from_iso
+from ciyuan.clearing.messages import ClearingEvent, Life, deliver_row, pledge_row, tender_row
+from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.messages import ExchangeEvent
 from ciyuan.venue.messages import Purse, VenueCommand, VenueEvent, VenueRefusal
-from tests.venue.market import ADA, BO, DEE, EVE, KIMI, MONTH, QWEN, QWEN_SPOT, SPOT, TERMS, USD, Market
+from tests.venue.market import (
+    ADA,
+    BO,
+    DEE,
+    EVE,
+    KIMI,
+    MONTH,
+    QWEN,
+    QWEN_SPOT,
+    SPOT,
+    TERMS,
+    USD,
+    Market,
+    future,
+)
 
 CAPACITY, ISSUE, LAPSE = VenueCommand.CAPACITY, VenueCommand.ISSUE, VenueCommand.LAPSE
 
@@ -114,3 +133,61 @@ def test_more_receipts_than_can_be_counted_are_refused_not_wrapped():
     assert market.answer(ISSUE, 501, ADA, KIMI, 2**62, MONTH) == VenueEvent.ISSUED
     assert market.answer(ISSUE, 502, ADA, KIMI, 2**62, MONTH + 1) == VenueRefusal.AMOUNT_OVERFLOW
     assert market.answer(ISSUE, 502, ADA, KIMI, 1, MONTH + 1) == VenueEvent.ISSUED
+
+
+# --- held by the clearing house ---
+
+PHYSICAL = 6
+LAST = day_from_iso("2026-10-06")
+DELIVERING = replace(
+    TERMS,
+    contracts=(
+        *TERMS.contracts,
+        replace(
+            future(PHYSICAL, MONTH),
+            kind=ContractKind.PHYSICAL_FUTURE,
+            code="KIMI26P.2610",
+            lot_mtok=10,
+            last_day=LAST,
+        ),
+    ),
+)
+
+
+def short() -> Market:
+    """Ada has 1,000 receipts and has sold 20 lots of 10 to dee, of a contract that ends on the next day."""
+    market = Market(DELIVERING).join().receipts().open()
+    market.order(ADA, PHYSICAL, -20, 1500)
+    market.order(DEE, PHYSICAL, 20, 1500)
+    return market
+
+
+def test_what_is_pledged_and_tendered_is_given_back_before_it_lapses():
+    market = short()
+    market.tell(tender_row(market.tick(), ADA, PHYSICAL, 20))
+    market.tell(pledge_row(market.tick(), ADA, KIMI, 300))
+    assert market.venue.clearing.collateral_micro(ADA) == 300 * 1_050_000
+    said = market.ask(LAPSE, KIMI, MONTH)
+    assert market.codes(said) == [ClearingEvent.PLEDGED, ClearingEvent.TENDERED, VenueEvent.LAPSED]
+    assert said[-1][4:6] == (ADA, 1000)
+    assert (market.held_receipts(ADA), market.venue.clearing.collateral_micro(ADA)) == (0, 0)
+    market.venue.clearing.check()
+
+
+def test_what_was_tendered_is_delivered_and_the_exchange_knows():
+    market = short()
+    market.tell(tender_row(market.tick(), ADA, PHYSICAL, 20))
+    market.close()
+    market.at("08:00", LAST).open(LAST)
+    market.close(LAST)
+    assert market.venue.clearing.life(PHYSICAL) == Life.SETTLING
+    said = market.tell(deliver_row(market.tick(), PHYSICAL, LAST))
+    assert market.of(ClearingEvent.DELIVERED, said)[0][2:] == (DEE, ADA, PHYSICAL, 1500, 20, LAST)
+    assert (market.held_receipts(ADA), market.held_receipts(DEE)) == (800, 200)
+    assert market.codes(market.tell(deliver_row(market.tick(), PHYSICAL, LAST))) == [ClearingEvent.REPEATED]
+    for number in (ADA, DEE):
+        assert market.venue.exchange.requirement_micro(number) == 0
+        assert market.venue.clearing.requirement_micro(number) == 0
+    market.venue.clearing.check()
+    redeemed = market.ask(VenueCommand.REDEEM, 700, DEE, KIMI, 200, ADA, MONTH)
+    assert market.codes(redeemed)[-1] == VenueEvent.REDEEMED

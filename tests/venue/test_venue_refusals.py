@@ -28,7 +28,7 @@ SINGLE: list[tuple[VenueRefusal, VenueCommand, tuple[int, ...]]] = [
     (R.UNKNOWN_GRADE, C.CAPACITY, (ADA, NO_GRADE, MONTH, 1)),
     (R.UNKNOWN_GRADE, C.ISSUE, (900, ADA, NO_GRADE, 1, MONTH)),
     (R.UNKNOWN_GRADE, C.LAPSE, (NO_GRADE, MONTH)),
-    (R.UNKNOWN_CONTRACT, C.SAMPLE, (OCT,)),
+    (R.UNKNOWN_CONTRACT, C.SAMPLE, (99,)),
     (R.UNKNOWN_CONTRACT, C.FINALISE, (SPOT, DAY)),
     (R.UNKNOWN_PURSE, C.DEPOSIT, (900, EVE, NO_PURSE, 1)),
     (R.UNKNOWN_PURSE, C.WITHDRAW, (900, EVE, Purse.RECEIPTS, 1)),
@@ -57,6 +57,8 @@ SINGLE: list[tuple[VenueRefusal, VenueCommand, tuple[int, ...]]] = [
     (R.UNKNOWN_MONTH, C.CAPACITY, (ADA, KIMI, NO_MONTH, 1)),
     (R.UNKNOWN_MONTH, C.LAPSE, (KIMI, NO_MONTH)),
     (R.AMOUNT_OVERFLOW, C.DEPOSIT, (900, EVE, Purse.REVENUE, LARGE)),
+    (R.UNKNOWN_SETTING, C.PARTICIPANT, (7, 4, 0, 1, 16)),
+    (R.UNKNOWN_SETTING, C.PARTICIPANT, (7, 1, 0, 0, 1)),
 ]
 """Each refusal, and a command that has that one fault."""
 

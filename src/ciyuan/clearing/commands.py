@@ -1,9 +1,10 @@
 """The clearing house's own commands: members, the end of a day, the end of a contract. Refusals in declared order."""
 
-from collections.abc import Callable, Iterator, Sequence
-
-from ciyuan.basics.rows import CODE_MASK, INT64_MAX
-from ciyuan.clearing.books import Books, Out, say
+from ciyuan.basics.rows import CODE_MASK, INT64_MAX, flags_of
+from ciyuan.clearing.books import Answer, Books, Command, Handler, Out, say
+from ciyuan.clearing.collateral import revalue
+from ciyuan.clearing.coverage import Coverage
+from ciyuan.clearing.delivery import Deliveries
 from ciyuan.clearing.life import TRADABLE, Turn
 from ciyuan.clearing.messages import (
     RULE_MISSING_FIXING,
@@ -11,14 +12,21 @@ from ciyuan.clearing.messages import (
     ClearingEvent,
     ClearingRefusal,
     Life,
+    MemberFlag,
     MemberRole,
     Permission,
     Reason,
 )
-from ciyuan.clearing.positions import Market, Member
+from ciyuan.clearing.model import ModelDesk
+from ciyuan.clearing.positions import Market
+from ciyuan.clearing.rebates import Rebates
+from ciyuan.clearing.review import Reviews
 from ciyuan.clearing.settlement import Settlement, final_reason
 
 ROLES = frozenset(MemberRole)
+SETTINGS = int(MemberFlag.GROSS | MemberFlag.CANCEL_ON_DISCONNECT | MemberFlag.SELF_TRADE)
+PARTICIPANT_MAX = 2**22
+"""The largest participant's number: the register has a row for each number up to the largest."""
 PERMISSIONS = int(Permission.FUTURES | Permission.SPOT)  # an IntFlag's own ~ knows no other bits
 REASON_OF = {
     ClearingCommand.MEMBER: Reason.MEMBERSHIP,
@@ -27,27 +35,40 @@ REASON_OF = {
     ClearingCommand.DELIST: Reason.LIFE,
     ClearingCommand.RECEIPTS: Reason.MEMBERSHIP,
     ClearingCommand.COLLECT: Reason.SHORTFALL,
+    ClearingCommand.REVIEW: Reason.REVIEW,
+    ClearingCommand.MARGIN_NOTICE: Reason.MARGIN_NOTICE,
+    ClearingCommand.MOVES: Reason.SCENARIOS,
+    ClearingCommand.LIQUIDITY: Reason.SCENARIOS,
+    ClearingCommand.MODEL: Reason.SCENARIOS,
+    ClearingCommand.BID: Reason.AUCTION,
+    ClearingCommand.PLEDGE: Reason.COLLATERAL,
+    ClearingCommand.TENDER: Reason.DELIVERY,
+    ClearingCommand.DELIVER: Reason.DELIVERY,
+    ClearingCommand.PRESENCE: Reason.REBATE,
+    ClearingCommand.RELEASE: Reason.COLLATERAL,
 }
 """The rule under which a command is refused or found repeated."""
-
-Command = Sequence[int]
-Answer = ClearingRefusal | ClearingEvent | None
-"""A refusal, REPEATED, or None: to be done."""
 
 
 class Commands:
     """Judges commands and has them done."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, settlement: Settlement) -> None:
         self._books = books
-        self._settlement = Settlement(books)
-        self._handlers: dict[int, Callable[[Command, Out], Answer]] = {
+        self._settlement = settlement
+        self._rebates = Rebates(books)
+        self._coverage = Coverage(books)
+        self._handlers: dict[int, Handler] = {
             ClearingCommand.MEMBER: self._member,
             ClearingCommand.SETTLE_DAY: self._settle_day,
             ClearingCommand.FINAL: self._final,
             ClearingCommand.DELIST: self._delist,
             ClearingCommand.RECEIPTS: self._receipts,
             ClearingCommand.COLLECT: self._collect,
+            **Reviews(books, settlement).handlers,
+            **Deliveries(books, settlement).handlers,
+            **ModelDesk(books).handlers,
+            **self._rebates.handlers,
         }
 
     def apply(self, row: Command, out: Out) -> None:
@@ -66,29 +87,37 @@ class Commands:
     # --- members ---
 
     def _member(self, row: Command, out: Out) -> Answer:
-        _, time_ns, number, cash, receipts, permissions, role, _ = row
-        refusal = self._refusal_of_member(number, cash, receipts, permissions, role)
+        kind, time_ns, number, cash, receipts, permissions, role, _ = row
+        flags = flags_of(kind)
+        refusal = self._refusal_of_member(number, cash, receipts, permissions, role, flags)
         if refusal:
             return refusal
         if number in self._books.members:
             return ClearingEvent.REPEATED
-        member = Member(number, cash, permissions, role)
+        member = self._books.new_member(number)
+        member.cash, member.permissions, member.role, member.flags = cash, permissions, role, flags
         if receipts:
             member.receipts[self._books.first_grade] = receipts
         member.start_statement(self._books.teller.ledger.posted(cash))
-        self._books.members[number] = member
-        say(
-            out,
-            ClearingEvent.MEMBER_ADDED,
-            Reason.MEMBERSHIP,
-            time_ns,
-            (number, cash, receipts, permissions, role),
-        )
+        words = (number, cash, receipts, permissions, role)
+        say(out, ClearingEvent.MEMBER_ADDED, Reason.MEMBERSHIP, time_ns, words, flags)
         return None
 
     def _refusal_of_member(
-        self, number: int, cash: int, receipts: int, permissions: int, role: int
+        self, number: int, cash: int, receipts: int, permissions: int, role: int, flags: int
     ) -> Answer:
+        refusal = self._refusal_of_entry(number, cash, receipts, permissions, role)
+        if refusal:
+            return refusal
+        if number > PARTICIPANT_MAX:
+            return ClearingRefusal.PARTICIPANT_OUT_OF_RANGE
+        if flags & ~SETTINGS:
+            return ClearingRefusal.SETTING_UNKNOWN
+        known = self._books.members.get(number)
+        other = known is not None and known.flags != flags
+        return ClearingRefusal.MEMBER_HAS_OTHER_SETTINGS if other else None
+
+    def _refusal_of_entry(self, number: int, cash: int, receipts: int, permissions: int, role: int) -> Answer:
         if number < 1:
             return ClearingRefusal.PARTICIPANT_NOT_POSITIVE
         if permissions & ~PERMISSIONS:
@@ -158,14 +187,17 @@ class Commands:
             return ClearingRefusal.DAY_ALREADY_PAST
         if day > books.margin_day:
             return ClearingRefusal.DAY_NOT_OPEN
-        markets = list(self._markets_in_order())
+        markets = books.markets_in_order()
         for market in markets:
-            held = market.life in TRADABLE and any(position.lots for position in market.positions)
+            held = market.life in TRADABLE and not market.is_spot and books.open_interest(market) > 0
             if held and market.priced_day != day:
                 return ClearingRefusal.MISSING_SETTLEMENT_PRICE
         for market in markets:
             if market.priced_day == day:
                 market.take_price()
+        revalue(books)
+        self._rebates.give(out, time_ns, day)
+        self._coverage.count(out, time_ns, day)
         self._settlement.settle_day(out, time_ns, day)
         books.settled_day = day
         for market in markets:
@@ -175,9 +207,9 @@ class Commands:
     def _final(self, row: Command, out: Out) -> Answer:
         _, time_ns, number, mean_micro, day, rule, *_ = row
         market = self._books.markets.get(number)
-        if market is None or market.is_spot:
+        if market is None or market.is_spot or market.is_physical:
             return ClearingRefusal.UNKNOWN_CONTRACT
-        long_lots = sum(held.lots for held in market.positions if held.lots > 0)
+        long_lots = self._books.open_interest(market)
         answer = self._answer_to_final(market, mean_micro, day, rule, long_lots)
         if answer is not None:
             return answer
@@ -218,9 +250,6 @@ class Commands:
             return ClearingRefusal.NOT_SETTLED
         self._books.turn(out, row[1], market, Turn.TAKEN_OFF, self._books.margin_day)
         return None
-
-    def _markets_in_order(self) -> Iterator[Market]:
-        return (self._books.markets[number] for number in sorted(self._books.markets))
 
 
 def _repeat_of_final(market: Market, mean_micro: int, day: int, rule: int) -> Answer:

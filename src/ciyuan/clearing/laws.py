@@ -5,60 +5,57 @@ from collections import defaultdict
 from ciyuan.basics.errors import InvariantBroken
 from ciyuan.clearing.books import Books
 from ciyuan.clearing.margin import worst_lots
-from ciyuan.clearing.positions import Member
+from ciyuan.clearing.positions import Position
 
 
 def check_books(books: Books) -> None:
     """Raise InvariantBroken with the law's name if a law does not hold."""
     for market in books.markets.values():
-        lots = sum(held.lots for held in market.positions)
-        basis = sum(held.basis for held in market.positions)
+        held = books.positions_of(market)
+        lots, basis = sum(at.lots for at in held), sum(at.basis for at in held)
         _require(
             lots == 0 and basis == 0,
             "long and short lots are equal",
             f"{market.contract.code}: {lots}, {basis}",
         )
-    for member in books.members.values():
-        charged = sum(_charge(member).values())
-        required = member.requirement_micro
+    charged: dict[int, int] = defaultdict(int)
+    for position in books.all_positions():
+        charged[position.member.number] += _charge(position)
         _require(
-            required == charged >= 0,
+            min(position.long, position.short, position.buys, position.sells) >= 0
+            and (position.member.is_gross or not position.long or not position.short),
+            "a net member is long or short",
+            f"{position.member.number} in {position.market.number}: {position.long}, {position.short}",
+        )
+    for number, member in books.members.items():
+        _require(
+            member.ladder_micro == charged[number] >= 0 <= member.requirement_micro,
             "a requirement is the sum of its charges",
-            f"{member.number}: {required}, {charged}",
+            f"{number}: {member.ladder_micro}, {charged[number]}, adjusted by {member.adjustment_micro}",
         )
     _check_orders(books)
     _check_ledger(books)
 
 
-def _charge(member: Member) -> dict[int, int]:
-    return {
-        number: worst_lots(held.lots, held.buys, held.sells) * held.market.margin_lot_micro
-        + (held.buys + held.sells) * held.market.fee_lot_micro
-        for number, held in member.positions.items()
-    }
+def _charge(held: Position) -> int:
+    margin, fee = held.market.margin_lot_micro, held.market.fee_lot_micro
+    worst = worst_lots(held.lots, held.buys, held.sells)
+    if held.member.is_gross:
+        worst = max(held.long + held.buys, held.short + held.sells)
+    return worst * margin + (held.buys + held.sells) * fee
 
 
 def _check_orders(books: Books) -> None:
-    lots: dict[tuple[int, int, bool], int] = defaultdict(int)
     reserved: dict[int, int] = defaultdict(int)
     for (number, _), order in books.orders.items():
-        for market, other_side in order.legs:
-            lots[number, market.number, order.is_sell != other_side] += order.left // len(order.legs)
-        if order.spot and not order.is_sell:
-            reserved[number] += order.left * order.price_ticks * order.spot.tick_value_micro
+        if not order.is_sell:
+            reserved[number] += order.left * order.price_ticks * order.market.tick_value_micro
     for member in books.members.values():
         _require(
             member.reserved_micro == reserved[member.number],
             "what is reserved is what open spot buys may cost",
             f"{member.number}: {member.reserved_micro}, {reserved[member.number]}",
         )
-        for number, held in member.positions.items():
-            found = lots[member.number, number, False], lots[member.number, number, True]
-            _require(
-                found == (held.buys, held.sells),
-                "open lots are those of open orders",
-                f"{member.number} in {number}: {(held.buys, held.sells)}, {found}",
-            )
 
 
 def _check_ledger(books: Books) -> None:
@@ -67,14 +64,48 @@ def _check_ledger(books: Books) -> None:
     for account in passing:
         left = ledger.posted(account)
         _require(left == 0, "what passes through the house passes on", f"account {account}: {left}")
-    held = sum(ledger.account(account).credits_pending for account in passing)
-    holding = sum(order.spot is not None for order in books.orders.values())
+    reserved = sum(member.reserved_micro for member in books.members.values())
+    held = ledger.account(house.spot_money).credits_pending
     _require(
-        bool(holding) == bool(held), "holds are those of open spot orders", f"{holding} orders, {held} held"
+        held >= reserved and bool(held) == bool(reserved),
+        "holds are those of open spot orders",
+        f"{reserved} reserved, {held} held",
     )
+    for grade, account in books.spot_receipts.items():
+        receipts, held = _receipts_held(books, grade), ledger.account(account).credits_pending
+        _require(
+            receipts == held,
+            "receipts are held for open spot orders, pledges and tenders",
+            f"grade {grade}: {receipts} for them, {held} held",
+        )
     owed = sum(member.owed_micro for member in books.members.values())
-    missing = max(0, -ledger.posted(house.receivables))
-    _require(owed >= missing, "what is missing is owed", f"owed {owed}, missing {missing}")
+    missing = -ledger.posted(house.receivables)
+    _require(
+        owed + books.uncovered_micro == missing,
+        "what is missing is owed, or covered by nobody",
+        f"owed {owed}, not covered {books.uncovered_micro}, missing {missing}",
+    )
+    shares, fund = (
+        sum(member.fund_micro for member in books.members.values()),
+        ledger.posted(house.default_fund),
+    )
+    _require(shares == fund, "the default fund is its members' shares", f"shares {shares}, account {fund}")
+
+
+def _receipts_held(books: Books, grade: int) -> int:
+    """Receipts of a grade that open sell orders, tenders and pledges are for."""
+    orders = sum(
+        order.left * order.market.contract.lot_mtok
+        for order in books.orders.values()
+        if order.is_sell and order.market.contract.grade == grade
+    )
+    tenders = sum(
+        tender.lots * books.markets[contract].contract.lot_mtok
+        for (contract, _), tender in books.tenders.items()
+        if books.markets[contract].contract.grade == grade
+    )
+    pledges = sum(member.pledged.get(grade, (0, 0))[0] for member in books.members.values())
+    return orders + tenders + pledges
 
 
 def _require(holds: bool, law: str, detail: str) -> None:

@@ -79,8 +79,3 @@ def fee_kept_micro(upper_ticks: int, tick_value_micro: int, fees: Fees) -> int:
     maker = fees.maker_lot_micro + div_ceil(turnover * fees.maker_turnover_ppm, PPM)
     taker = fees.taker_lot_micro + div_ceil(turnover * fees.taker_turnover_ppm, PPM)
     return max(1, maker, taker)
-
-
-def first_upper_ticks(contract: Contract) -> int:
-    """The upper limit of a contract's first day: twice the ordinary range above the initial price (§4.3)."""
-    return div_ceil(contract.initial_price_ticks * (BP + 2 * contract.limit_rate_bp), BP)

@@ -1,24 +1,38 @@
-"""What the clearing house hears and says: one row of eight int64 a message. Words 0 and 1 are the kind word and time_ns.
+"""What the clearing house hears and says: one row of eight int64 a message. Words 0 and 1 are the kind word and
+time_ns.
 
 It hears these commands, and the exchange's events (`ClearingHouse.on_event`):
 
 | command | 2 | 3 | 4 | 5 | 6 |
 |---|---|---|---|---|---|
-| MEMBER | participant | cash account | receipts account of the first spot grade (0: none) | permissions | role |
+| MEMBER (`MemberFlag`) | participant | cash account | receipts account of the first spot grade (0: none) | permissions | role |
 | SETTLE_DAY | trading day | | | | |
 | FINAL | contract | mean fixing, micro per MTok | trading day | rule: 0 or 85 | |
 | DELIST | contract | | | | |
 | RECEIPTS | participant | grade | receipts account | | |
 | COLLECT | participant | | | | |
+| REVIEW | | | | | |
+| MARGIN_NOTICE | contract, 0 = all futures | least rate, bp; 0 = none | first day | last day | |
+| MOVES | contract | number of the first scenario | moves 0, 1 (*) | moves 2, 3 | moves 4, 5 (word 7: 6, 7) |
+| LIQUIDITY | contract | cost of a lot, micro | free lots | cost of a lot over them, micro | |
+| MODEL | filtered scenarios | stressed scenarios | trading day | | |
+| BID | participant | auction | price ticks | lots | |
+| PLEDGE | participant | grade | receipts pledged, in all | | |
+| TENDER | participant | contract | lots tendered, in all | | |
+| DELIVER | contract | trading day | | | |
+| RELEASE | grade | | | | |
+| PRESENCE | participant | contract | 1 if its quotes meet the obligation, else 0 | | |
+
+(*) each word has two moves of the price in ticks, signed 32-bit numbers, the first in the lower half.
 
 | event | 2 | 3 | 4 | 5 | 6 | 7 |
 |---|---|---|---|---|---|---|
-| MEMBER_ADDED | participant | cash account | receipts account | permissions | role | |
+| MEMBER_ADDED (`MemberFlag`) | participant | cash account | receipts account | permissions | role | |
 | NOVATED | trade id | buyer | seller | contract | price ticks | lots |
 | VARIATION | participant | contract | amount, signed | position | price ticks (FINAL flag: micro per MTok) | trading day |
 | FEE | participant | amount | lots as maker | lots as taker | fills | trading day |
 | MARGIN | participant | requirement | equity | excess, signed | owed to the house | trading day |
-| MARGIN_CALL | participant | amount called | owed to the house | requirement | | trading day |
+| MARGIN_CALL | participant | amount called | owed to the house | requirement | deadline, ns | trading day |
 | STATEMENT_MONEY | participant | trading day | opening | deposits less withdrawals | variation | fees |
 | STATEMENT_SPOT | participant | trading day | paid for receipts | got for receipts | receipts bought | receipts sold |
 | STATEMENT_CLOSING | participant | trading day | lent less repaid | closing | requirement | excess, signed |
@@ -26,21 +40,56 @@ It hears these commands, and the exchange's events (`ClearingHouse.on_event`):
 | REFUSED | as the command | | | | | `ClearingRefusal` |
 | REPEATED | as the command | | | | | |
 | CONTRACT_STATE | contract | life now | life before | trading day | | |
-| LENT, REPAID | participant | amount | owed after it | moved from or to capital | | trading day |
+| LENT, REPAID | participant | amount | owed after it | | | trading day |
 | CALL_MET | participant | excess | | | | trading day |
 | LARGE_POSITION | participant | contract | lots, signed | limit | | trading day |
 | RECEIPTS_NAMED | participant | grade | receipts account | | | |
+| STATEMENT_FUND | participant | trading day | to the default fund | penalties paid, less got | ladder margin | scenario margin |
+| MARGIN_NOTICED | as the command | | | | | |
+| MODEL_TAKEN | filtered scenarios | stressed scenarios | trading day | | | |
+| REVIEWED | members with other positions | members called | members in default | | | trading day |
+| DEFAULTED | participant | short by | owed to the house | requirement | | trading day |
+| SLICED | participant | contract | lots, sells negative | limit ticks | order id | slice: 1, 2 ... |
+| AUCTION_OPENED | auction | participant | contract | lots, long positive | settlement ticks | bids until, ns |
+| BID_TAKEN | participant | auction | price ticks | lots | | |
+| AUCTION_CLOSED | auction | participant | contract | lots taken | lots left | bids |
+| TRANSFERRED | buyer | seller | contract | price ticks | lots | auction, or 0 |
+| LOSS_COVERED | participant in default | `Layer` | payer, 0 = the house | amount | left of the loss | trading day |
+| CLOSED_OUT | participant | loss | not covered | | | trading day |
+| FUND_SIZED | size | participant of the largest loss | its loss | of the second | its loss | trading day |
+| FUND_MOVED | participant | paid in, negative = returned | held after it | share that is due | | trading day |
+| ASSESSED | participant | amount | of the default of | assessed in all | most | trading day |
+| PLEDGED | participant | grade | receipts pledged, in all | value after haircut | | trading day |
+| TENDERED | participant | contract | lots tendered, in all | | | |
+| DELIVERED | buyer | seller | contract | price ticks | lots | trading day |
+| REBATED | participant | amount | looks that met | looks | lots as maker | trading day |
+| BACKTESTED | contract | days | exceptions, long | exceptions, short | a lot has won since, micro | trading day |
+| NOT_DELIVERED | who failed | counterparty | contract | lots | paid to the counterparty | trading day |
 
-Amounts are micro-units of money unless a unit is named; days are venue days (`basics.calendar`). The reason bits of an event's
-kind word, and of every ledger row that the clearing house writes, are a `Reason`. The rules are in docs/spec/clearing.md.
+Amounts are micro-units of money unless a unit is named; days are venue days (`basics.calendar`). The reason bits of
+an event's kind word, and of every ledger row that the clearing house writes, are a `Reason`. The rules are in
+docs/spec/clearing.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from ciyuan.basics.rows import CODE_MASK, Row, kind_word, row
-from ciyuan.exchange.messages import Permission as Permission  # noqa: PLC0414 (re-exported: MEMBER has it)
+from ciyuan.clearing.terms import CancelTerms as CancelTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import ClearingTerms as ClearingTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import DefaultTerms as DefaultTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import DeliveryTerms as DeliveryTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import Fees as Fees  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import FundTerms as FundTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import HouseAccounts as HouseAccounts  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import Ladder as Ladder  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import MakerTerms as MakerTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import PositionLimits as PositionLimits  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import Risk as Risk  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import ScenarioTerms as ScenarioTerms  # noqa: PLC0414 - re-exported
+from ciyuan.clearing.terms import SpreadCredit as SpreadCredit  # noqa: PLC0414 - re-exported
+from ciyuan.exchange.messages import Permission as Permission  # noqa: PLC0414 - re-exported: MEMBER has it
 
 PARTICIPANT = 2
 """Word of the participant in MEMBER, VARIATION, FEE, MARGIN, MARGIN_CALL, LENT, REPAID, CALL_MET and the statements."""
@@ -49,6 +98,10 @@ CONTRACT = 2
 REFUSAL = 7
 LEDGER_KEY_BASE = 2**62
 """The clearing house's ledger keys are this plus 1, 2, 3 ...: above every meter key (under 2**62) and `content_key`."""
+MOVES_IN_A_ROW = 8
+MOVE_MASK, MOVE_SIGN = 2**32 - 1, 2**31
+SCENARIOS_MAX = 4096
+"""Scenarios of one model, filtered and stressed together."""
 RULE_MISSING_FIXING = 85
 """Word 5 of FINAL for a price that was determined by rule §8.5."""
 
@@ -62,6 +115,17 @@ class ClearingCommand(IntEnum):
     DELIST = 404
     RECEIPTS = 405
     COLLECT = 406
+    REVIEW = 407
+    MARGIN_NOTICE = 408
+    MOVES = 409
+    LIQUIDITY = 410
+    MODEL = 411
+    BID = 412
+    PLEDGE = 413
+    TENDER = 414
+    DELIVER = 415
+    PRESENCE = 416
+    RELEASE = 417
 
 
 class ClearingEvent(IntEnum):
@@ -85,12 +149,56 @@ class ClearingEvent(IntEnum):
     CALL_MET = 466
     LARGE_POSITION = 467
     RECEIPTS_NAMED = 468
+    STATEMENT_FUND = 469
+    MARGIN_NOTICED = 470
+    MODEL_TAKEN = 471
+    REVIEWED = 472
+    DEFAULTED = 473
+    SLICED = 474
+    AUCTION_OPENED = 475
+    BID_TAKEN = 476
+    AUCTION_CLOSED = 477
+    TRANSFERRED = 478
+    LOSS_COVERED = 479
+    CLOSED_OUT = 480
+    FUND_SIZED = 481
+    FUND_MOVED = 482
+    ASSESSED = 483
+    PLEDGED = 484
+    TENDERED = 485
+    DELIVERED = 486
+    NOT_DELIVERED = 487
+    REBATED = 488
+    BACKTESTED = 489
+
+
+SELF_TRADE_SHIFT = 2
+"""Where the `SelfTrade` is in a member's settings."""
 
 
 class ClearingFlag(IntFlag):
-    """Flags of events. FINAL on a VARIATION: the last one of its contract, at the month's mean fixing."""
+    """Flags of events. FINAL on a VARIATION: the last one of its contract, at the month's mean fixing or at delivery.
+
+    HEDGE on a VARIATION, SLICED or AUCTION_OPENED: of the hedging position of a gross account, not the speculative one. TODAY on
+    a SLICED: it closes lots of today. On a TRANSFERRED HEDGE is the buyer's hedging position, SELLER_HEDGE the seller's.
+    """
 
     FINAL = 1
+    HEDGE = 2
+    TODAY = 4
+    SELLER_HEDGE = 8
+
+
+class MemberFlag(IntFlag):
+    """Settings of a member. GROSS: long and short, hedging and speculation are held apart (§3.4).
+
+    The others are the exchange's affair, and only passed on: CANCEL_ON_DISCONNECT (§3.7), and in the two bits of SELF_TRADE a
+    `SelfTrade` (§3.3).
+    """
+
+    GROSS = 1
+    CANCEL_ON_DISCONNECT = 2
+    SELF_TRADE = 12
 
 
 class MemberRole(IntEnum):
@@ -99,6 +207,33 @@ class MemberRole(IntEnum):
     HEDGER = 1
     SPECULATOR = 2
     MAKER = 3
+
+
+class Standing(IntEnum):
+    """How a member stands with the house (§10.1); a member in default stays so."""
+
+    GOOD = 0
+    CALLED = 1
+    """Short of margin, and called with a deadline."""
+    DEFAULTED = 2
+    """Past the deadline: its positions are being closed."""
+    CLOSED_OUT = 3
+    """Its positions are closed and its loss is shared."""
+
+
+class Layer(IntEnum):
+    """Who pays a defaulter's loss, in this order (§10.3)."""
+
+    MARGIN = 1
+    """The defaulter's own cash and collateral."""
+    OWN_FUND = 2
+    """The defaulter's share of the default fund."""
+    CAPITAL = 3
+    """The clearing house's own capital."""
+    OTHERS_FUND = 4
+    """The other members' shares of the default fund."""
+    ASSESSMENT = 5
+    """What the other members are assessed, up to a cap."""
 
 
 class Life(IntEnum):
@@ -141,6 +276,23 @@ class ClearingRefusal(IntEnum):
     MISSING_SETTLEMENT_PRICE = 21
     PRICE_OUT_OF_RANGE = 22
     RULE_UNKNOWN = 23
+    PARTICIPANT_OUT_OF_RANGE = 24
+    SETTING_UNKNOWN = 25
+    MEMBER_HAS_OTHER_SETTINGS = 26
+    RATE_OUT_OF_RANGE = 27
+    DAYS_OUT_OF_ORDER = 28
+    SCENARIO_OUT_OF_RANGE = 29
+    COST_OUT_OF_RANGE = 30
+    MODEL_INCOMPLETE = 31
+    UNKNOWN_AUCTION = 32
+    AUCTION_ENDED = 33
+    NOT_PERMITTED = 34
+    IN_DEFAULT = 35
+    LOTS_OUT_OF_RANGE = 36
+    NOT_COVERED = 37
+    NOT_PHYSICAL = 38
+    NOT_SHORT = 39
+    NOT_DELIVERING = 40
 
 
 class Reason(IntEnum):
@@ -182,6 +334,30 @@ class Reason(IntEnum):
     """§3.5: who is known, and permitted what."""
     RECORD = 418
     """§11.1: a command that nobody knows was refused."""
+    SCENARIOS = 419
+    """§6.2: the scenarios that margin stands on, and what they ask."""
+    MARGIN_NOTICE = 420
+    """§6.1: margin raised by notice."""
+    REVIEW = 421
+    """§6.4: margin in the course of the day."""
+    DEFAULT = 422
+    """§10.1: a member past its deadline is in default; its positions are closed in the market."""
+    AUCTION = 423
+    """§10.2: what the market did not take is auctioned to members."""
+    TEAR_UP = 424
+    """§10.2: what was not bid for is torn up pro rata at the settlement price."""
+    WATERFALL = 425
+    """§10.3: a loss falls on its layers."""
+    DEFAULT_FUND = 426
+    """§10.4: contributions to the default fund."""
+    COLLATERAL = 427
+    """§6.5: receipts posted as collateral."""
+    DELIVERY = 428
+    """§9.2: receipts tendered, assigned and delivered against payment."""
+    PENALTY = 429
+    """§9.3: who fails to deliver or to take pays for it."""
+    REBATE = 430
+    """§7.3: a market maker that met its obligation gets back a part of its fees."""
 
     @property
     def rule(self) -> str:
@@ -208,89 +384,20 @@ RULES: dict[Reason, str] = {
     Reason.STATEMENT: "§11.2",
     Reason.MEMBERSHIP: "§3.5",
     Reason.RECORD: "§11.1",
+    Reason.SCENARIOS: "§6.2",
+    Reason.MARGIN_NOTICE: "§6.1",
+    Reason.REVIEW: "§6.4",
+    Reason.DEFAULT: "§10.1",
+    Reason.AUCTION: "§10.2",
+    Reason.TEAR_UP: "§10.2",
+    Reason.WATERFALL: "§10.3",
+    Reason.DEFAULT_FUND: "§10.4",
+    Reason.COLLATERAL: "§6.5",
+    Reason.DELIVERY: "§9.2",
+    Reason.PENALTY: "§9.3",
+    Reason.REBATE: "§7.3",
 }
 """The clause behind each reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class HouseAccounts:
-    """Ledger account numbers of the clearing house. All but `receivables` should be opened NO_OVERDRAFT.
-
-    `receivables` may be overdrawn: a winner is paid the same day (§7.2) even if a loser cannot pay and the house's own capital is
-    spent, and what is then missing stands there, in the open, as a negative balance. `spot_receipts` pairs a grade's number with
-    the house's receipts account of that grade.
-    """
-
-    variation: int
-    spot_money: int
-    fees: int
-    capital: int
-    receivables: int
-    spot_receipts: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ladder:
-    """Margin rates in basis points by stage (§6.1); the last stage begins `last_days` business days before the last day."""
-
-    listing_bp: int = 1200
-    month_before_bp: int = 1500
-    delivery_month_bp: int = 2000
-    last_days_bp: int = 2500
-    last_days: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """Fees of one kind of contract (§7.3): per lot, and per turnover in millionths. A fill costs at least one micro-unit."""
-
-    maker_lot_micro: int = 0
-    taker_lot_micro: int = 0
-    maker_turnover_ppm: int = 50
-    taker_turnover_ppm: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class PositionLimits:
-    """Most lots of one contract that a member may be long or short, by stage (§5.2)."""
-
-    ordinary: int = 20_000
-    month_before: int = 10_000
-    delivery_month: int = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class ClearingTerms:
-    """The clearing house's parameters. `orders_per_second_max` and a position limit of 0 set no limit.
-
-    `limit_share_bp` is the share of a contract's open interest that a position limit is at least, in basis points; `report_bp`
-    §5.2's share of a limit at which positions are reported.
-    """
-
-    house: HouseAccounts
-    ladder: Ladder = field(default_factory=Ladder)
-    futures_fees: Fees = field(default_factory=Fees)
-    spot_fees: Fees = field(default_factory=Fees)
-    limits: PositionLimits = field(default_factory=PositionLimits)
-    hedger_limits: PositionLimits = field(default_factory=lambda: PositionLimits(100_000, 50_000, 25_000))
-    orders_per_second_max: int = 0
-    report_bp: int = 8000
-    limit_share_bp: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """What a lot of a contract asks of an account and how many it may hold: what the exchange admits orders by (§5).
-
-    `margin_lot_micro` and `fee_lot_micro` are micro-units a lot, the limits lots (0: none), `share_bp` the share of the open
-    interest that a limit is at least, in basis points.
-    """
-
-    margin_lot_micro: int = 0
-    fee_lot_micro: int = 0
-    limit_lots: int = 0
-    hedger_limit_lots: int = 0
-    share_bp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,27 +418,30 @@ class Statement:
     closing_micro: int
     requirement_micro: int
     excess_micro: int
+    fund_micro: int
+    penalties_micro: int
+    ladder_micro: int
+    scenario_micro: int
 
     @property
     def explained_micro(self) -> int:
         """The closing balance that the statement's lines add up to."""
         moved = self.transferred_micro + self.variation_micro - self.fees_micro
-        return self.opening_micro + moved - self.bought_micro + self.sold_micro + self.lent_micro
+        traded = self.sold_micro - self.bought_micro
+        return self.opening_micro + moved + traded + self.lent_micro - self.fund_micro - self.penalties_micro
 
 
 def statements(events: Iterable[Sequence[int]]) -> Iterator[Statement]:
-    """The statements among `events` (rows in order), each from its three rows."""
-    money: Sequence[int] = ()
-    spot: Sequence[int] = ()
+    """The statements among `events` (rows in order), each from its four rows."""
+    words: list[int] = []
     for event in events:
         code = event[0] & CODE_MASK
         if code == ClearingEvent.STATEMENT_MONEY:
-            money = event
-        elif code == ClearingEvent.STATEMENT_SPOT:
-            spot = event
-        elif code == ClearingEvent.STATEMENT_CLOSING:
-            participant, trading_day = int(event[2]), int(event[3])
-            yield Statement(participant, trading_day, *map(int, (*money[4:8], *spot[4:8], *event[4:8])))
+            words = [int(word) for word in event[2:8]]
+        elif code in (ClearingEvent.STATEMENT_SPOT, ClearingEvent.STATEMENT_CLOSING):
+            words += map(int, event[4:8])
+        elif code == ClearingEvent.STATEMENT_FUND:
+            yield Statement(*words, *map(int, event[4:8]))
 
 
 def member_row(
@@ -341,9 +451,11 @@ def member_row(
     receipts: int,
     permissions: int,
     role: int = MemberRole.SPECULATOR,
+    flags: int = 0,
 ) -> Row:
     """MEMBER: a participant with its trading cash account and its receipts account of the first spot grade (0: none)."""
-    return row(kind_word(ClearingCommand.MEMBER), time_ns, (participant, cash, receipts, permissions, role))
+    words = (participant, cash, receipts, permissions, role)
+    return row(kind_word(ClearingCommand.MEMBER, flags), time_ns, words)
 
 
 def receipts_row(time_ns: int, participant: int, grade: int, account: int) -> Row:
@@ -369,3 +481,68 @@ def delist_row(time_ns: int, contract: int) -> Row:
 def collect_row(time_ns: int, participant: int) -> Row:
     """COLLECT what a member owes from the cash that is there now, and see whether its margin call is met."""
     return row(kind_word(ClearingCommand.COLLECT), time_ns, (participant,))
+
+
+def review_row(time_ns: int) -> Row:
+    """REVIEW: margin of whatever has changed, calls, deadlines, and the next steps of every default (§6.4, §10)."""
+    return row(kind_word(ClearingCommand.REVIEW), time_ns, ())
+
+
+def margin_notice_row(time_ns: int, contract: int, rate_bp: int, first_day: int, last_day: int) -> Row:
+    """MARGIN_NOTICE: the least margin rate of a contract (0: of all futures) from one day to another, both included (§6.1)."""
+    return row(kind_word(ClearingCommand.MARGIN_NOTICE), time_ns, (contract, rate_bp, first_day, last_day))
+
+
+def moves_rows(time_ns: int, contract: int, moves_ticks: Sequence[int]) -> list[Row]:
+    """MOVES rows that say a contract's moves in every scenario, in ticks, the filtered ones first (§6.2)."""
+    rows = []
+    for first in range(0, len(moves_ticks), MOVES_IN_A_ROW):
+        moves = [*moves_ticks[first : first + MOVES_IN_A_ROW], *(0,) * MOVES_IN_A_ROW][:MOVES_IN_A_ROW]
+        words = [(high << 32) + (low & MOVE_MASK) for low, high in zip(moves[::2], moves[1::2], strict=True)]
+        rows.append(row(kind_word(ClearingCommand.MOVES), time_ns, (contract, first, *words)))
+    return rows
+
+
+def moves_of(words: Sequence[int]) -> list[int]:
+    """The eight moves, in ticks, of the last four words of a MOVES row."""
+    return [move for word in words for move in (((word & MOVE_MASK) ^ MOVE_SIGN) - MOVE_SIGN, word >> 32)]
+
+
+def liquidity_row(time_ns: int, contract: int, lot_micro: int, free_lots: int, over_micro: int) -> Row:
+    """LIQUIDITY: what closing a lot costs, and how much more each lot over a number of them (§6.2)."""
+    return row(kind_word(ClearingCommand.LIQUIDITY), time_ns, (contract, lot_micro, free_lots, over_micro))
+
+
+def model_row(time_ns: int, filtered: int, stressed: int, trading_day: int) -> Row:
+    """MODEL: from now on margin stands on the MOVES and LIQUIDITY that were said last; none, none: on the ladder alone."""
+    return row(kind_word(ClearingCommand.MODEL), time_ns, (filtered, stressed, trading_day))
+
+
+def bid_row(time_ns: int, participant: int, auction: int, price_ticks: int, lots: int) -> Row:
+    """BID in a default auction, in the place of the member's bid before; 0 lots: none (§10.2)."""
+    return row(kind_word(ClearingCommand.BID), time_ns, (participant, auction, price_ticks, lots))
+
+
+def pledge_row(time_ns: int, participant: int, grade: int, receipts: int) -> Row:
+    """PLEDGE: so many receipts of a grade in all are a member's collateral; fewer than before gives some back (§6.5)."""
+    return row(kind_word(ClearingCommand.PLEDGE), time_ns, (participant, grade, receipts))
+
+
+def tender_row(time_ns: int, participant: int, contract: int, lots: int) -> Row:
+    """TENDER: a short has receipts for so many lots in all of a physical contract (§9.2)."""
+    return row(kind_word(ClearingCommand.TENDER), time_ns, (participant, contract, lots))
+
+
+def deliver_row(time_ns: int, contract: int, trading_day: int) -> Row:
+    """DELIVER: a physical contract's longs are assigned, and its receipts delivered against payment (§9.2)."""
+    return row(kind_word(ClearingCommand.DELIVER), time_ns, (contract, trading_day))
+
+
+def presence_row(time_ns: int, participant: int, contract: int, *, met: bool) -> Row:
+    """PRESENCE: a look at a market maker's quotes in a contract (§7.3)."""
+    return row(kind_word(ClearingCommand.PRESENCE), time_ns, (participant, contract, int(met)))
+
+
+def release_row(time_ns: int, grade: int) -> Row:
+    """RELEASE every pledge and tender of a grade: its receipts lapse (§9.1)."""
+    return row(kind_word(ClearingCommand.RELEASE), time_ns, (grade,))

@@ -15,7 +15,7 @@ Nothing is promised that is not already held, so no spot trade can fail, and the
 
 from dataclasses import dataclass
 
-from ciyuan.clearing.books import Books, OpenOrder
+from ciyuan.clearing.books import Books, SpotOrder
 from ciyuan.clearing.messages import Reason
 from ciyuan.clearing.positions import Market, Member
 from ciyuan.clearing.teller import Step, post, transfer
@@ -26,7 +26,7 @@ class Side:
     """One side of a trade: whose order it is, as it is after the fill."""
 
     member: Member
-    order: OpenOrder
+    order: SpotOrder
 
 
 class SpotDesk:
@@ -35,9 +35,10 @@ class SpotDesk:
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    def hold(self, time_ns: int, member: Member, market: Market, order: OpenOrder) -> None:
+    def hold(self, time_ns: int, member: Member, order: SpotOrder) -> None:
         """Hold what the order may have to deliver or pay."""
-        teller, grade = self._books.teller, market.contract.grade
+        teller, market = self._books.teller, order.market
+        grade = market.contract.grade
         if order.is_sell:
             reason, account = Reason.SPOT_RECEIPTS_HELD, member.receipts[grade]
             of_house, amount = self._books.spot_receipts[grade], order.left * market.contract.lot_mtok
@@ -51,10 +52,10 @@ class SpotDesk:
         order.key = teller.hold(time_ns, reason, account, of_house, amount)
         order.saved = False
 
-    def release(self, time_ns: int, member: Member, market: Market, order: OpenOrder) -> None:
+    def release(self, time_ns: int, member: Member, order: SpotOrder) -> None:
         """Release what the order still holds."""
         if not order.is_sell:
-            member.reserved_micro -= _cost(market, order.price_ticks, order.left)
+            member.reserved_micro -= _cost(order.market, order.price_ticks, order.left)
         self._books.teller.void(time_ns, Reason.SPOT_RELEASED, order.key)
 
     def on_trade(

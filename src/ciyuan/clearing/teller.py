@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ciyuan.basics.errors import InvariantBroken
-from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, KIND, REASON_SHIFT, ROW_WORDS, Row
+from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, KIND, REASON_SHIFT, ROW_WORDS, TIME, Row
 from ciyuan.clearing.messages import LEDGER_KEY_BASE, Reason
-from ciyuan.ledger.messages import AccountView, Command, Event, Flag
+from ciyuan.ledger.messages import KEY, AccountView, Command, Event, Flag
 
 Step = tuple[int, int, int, int, int]
 """Kind word, debit, credit, amount, pending key: a ledger row without its time, key and timeout."""
@@ -104,6 +104,19 @@ class Teller:
             dtype=np.int64,
         )
         self.key += len(steps)
+        self._see_done(self.ledger.apply(rows))
+
+    def chain_matrix(self, time_ns: int, rows: NDArray[np.int64]) -> None:
+        """Do all the steps or none, in order: (n, 8) ledger rows of which kind, accounts and amount are filled in. What else is
+        in them is written here.
+        """
+        if not len(rows):
+            return
+        rows[:, KIND] |= LINKED
+        rows[-1, KIND] ^= LINKED
+        rows[:, TIME] = time_ns
+        rows[:, KEY] = np.arange(self.key + 1, self.key + 1 + len(rows))
+        self.key += len(rows)
         self._see_done(self.ledger.apply(rows))
 
     def _write(self, row: Row) -> None:

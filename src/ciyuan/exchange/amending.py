@@ -127,7 +127,7 @@ def amend(
     """Amend an order, for which there is no fault: (events, whether it met anything rare)."""
     orders = book.orders
     kind, account = orders[slot, KIND], orders[slot, ACCOUNT]
-    place, effect = kind >> PLACE_SHIFT, kind >> EFFECT_SHIFT & 7
+    place, effect, before = kind >> PLACE_SHIFT, kind >> EFFECT_SHIFT & 7, orders[slot, LEFT]
     book.positions[position_of(len(book.markets), account, place, effect), MESSAGES] += 1
     plain = is_plain(book, slot)
     if plain and lots == orders[slot, LOTS]:
@@ -135,9 +135,9 @@ def amend(
     keeps, waiting, level = keeps_place(book, slot, price, lots), waits(kind), level_of(book, slot)
     if not keeps:
         leave(book, slot)
-    open_lots(book, place, account, kind & 1, effect, -orders[slot, LEFT], orders[slot, PRICE])
+    open_lots(book, place, account, kind & 1, effect, -before, orders[slot, PRICE])
     book.scalars[PARTS] -= parts_of_iceberg(orders, slot)
-    orders[slot, LEFT] += lots - orders[slot, LOTS]
+    orders[slot, LEFT] = before + lots - orders[slot, LOTS]
     orders[slot, LOTS] = lots
     if not kind & MARKET:
         orders[slot, PRICE] = price
@@ -147,11 +147,11 @@ def amend(
         shown = min(orders[slot, SHOWN], orders[slot, LEFT])
         book.levels[level, LEVEL_LOTS] += shown - orders[slot, SHOWN]
         orders[slot, SHOWN] = shown
-        said = say_amended(book, events, said, KEPT, time, slot)
+        said = say_amended(book, events, said, KEPT, time, slot, before)
         return flush(book, events, said, time, level), False
     renumber(book, slot)
     orders[slot, SHOWN] = shown_of(orders, slot)
-    said = say_amended(book, events, said, 0, time, slot)
+    said = say_amended(book, events, said, 0, time, slot, before)
     if waiting:
         sit(book, slot)
         return said, True

@@ -85,8 +85,8 @@ NONE_LOW, NONE_HIGH = -1, 1 << 40
 """Best tick of an empty ladder: of buyers and sellers' stops, of sellers and buyers' stops."""
 
 (
-    A_FLAGS, A_PERMISSIONS, A_CREDIT, A_REQUIREMENT, A_KILLED, A_RATE, A_SELF_TRADE, A_SPARE, A_SECOND, A_SECOND_ORDERS,
-) = range(10)  # fmt: skip
+    A_FLAGS, A_PERMISSIONS, A_CREDIT, A_REQUIREMENT, A_KILLED, A_RATE, A_SELF_TRADE, A_SECOND, A_SECOND_ORDERS,
+) = range(9)  # fmt: skip
 """Columns of `accounts`."""
 ACCOUNT_WORDS = 16
 

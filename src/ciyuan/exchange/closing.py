@@ -5,7 +5,6 @@
 from numba import njit
 
 from ciyuan.basics.rows import FLAG_SHIFT
-from ciyuan.basics.time import NS_PER_MINUTE
 from ciyuan.exchange.book import (
     ACCOUNT,
     ACCOUNT_TOP,
@@ -75,6 +74,7 @@ from ciyuan.exchange.contract import BASIS_POINTS
 from ciyuan.exchange.messages import ExchangeEvent, SessionState, SettlementMethod
 from ciyuan.exchange.risk import CLOSE, DIRECTION, SPOT, position_of
 from ciyuan.exchange.saying import say
+from ciyuan.exchange.settlement import LOCK_STANDS_NS, QUOTES_STAND_NS
 from ciyuan.exchange.standing import SPREAD, forget
 from ciyuan.exchange.sweeping import move_limits
 
@@ -96,8 +96,6 @@ TRADES_METHOD, QUOTES, NEAREST_MONTH, PREVIOUS, LEGS = (
     int(SettlementMethod.PREVIOUS),
     int(SettlementMethod.LEGS),
 )
-STANDS_NS = 5 * NS_PER_MINUTE
-"""How long both sides must have stood for their middle to settle (§4.4), and one for the contract to be locked (§4.5)."""
 FIRST_LOCK_BP, LATER_LOCK_BP, MARGIN_OVER_LIMIT_BP = 300, 500, 200
 LOCKS_TO_SUSPEND = 3
 
@@ -148,7 +146,7 @@ def _settlement(book: Book, place: int) -> tuple[int, int]:
         return market[REFERENCE], PREVIOUS
     if market[VOLUME]:
         return _average(market), TRADES_METHOD
-    if market[BOTH_SINCE] >= 0 and market[CLOSING_NS] - market[BOTH_SINCE] >= STANDS_NS:
+    if market[BOTH_SINCE] >= 0 and market[CLOSING_NS] - market[BOTH_SINCE] >= QUOTES_STAND_NS:
         middle = (2 * market[BASE] + market[BEST_BUY] + market[BEST_SELL] + 1) // 2
         return _clamped(market, middle), QUOTES
     found, change = _nearest_change(book, place)
@@ -189,7 +187,7 @@ def _lock(book: Book, place: int, price: int) -> tuple[int, bool]:
         clear_notes(book, place)
         return market[RATE_BP], False
     base = market[NOTICE_BP] or market[CONTRACT_RATE]
-    locked = market[LOCK_SIDE] != 0 and market[CLOSING_NS] - market[LOCK_SINCE] >= STANDS_NS
+    locked = market[LOCK_SIDE] != 0 and market[CLOSING_NS] - market[LOCK_SINCE] >= LOCK_STANDS_NS
     if not locked:
         market[LOCK_DAYS] = market[LOCK_DIRECTION] = 0
         return base, False

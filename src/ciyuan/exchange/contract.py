@@ -11,11 +11,13 @@ BASIS_POINTS = 10_000
 """Parts of one in which the daily limit rate is given."""
 BREAKER_MINUTES_MAX = 16
 """The longest window of the circuit breaker."""
+LOTS_MAX = 2**31 - 1
+"""The most lots of one order: they go into the upper half of a word, above the number of a contract (AMENDED)."""
 BOUNDS = {
     "number": 2**20,
     "tick_value_micro": 2**52,
     "initial_price_ticks": 2**40,
-    "max_lots_per_order": 2**40,
+    "max_lots_per_order": LOTS_MAX,
     "breaker_bp": 2**16,
 }
 """What a listing's numbers are at most, so that nothing worked out of them overflows."""

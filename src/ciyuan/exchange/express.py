@@ -54,7 +54,7 @@ from ciyuan.exchange.book import (
     Matrix,
 )
 from ciyuan.exchange.ladder import seat, unseat
-from ciyuan.exchange.messages import CONTRACT_MASK, FillFlag
+from ciyuan.exchange.messages import CONTRACT_MASK, LEFT_BEFORE_SHIFT, FillFlag
 from ciyuan.exchange.risk import fill_net, limit_of, position_of, recharge
 from ciyuan.exchange.saying import AMENDED, CANCELLED, FILLED, LEVEL, say, say_reported
 from ciyuan.exchange.session import ICEBERG, TYPE_BITS
@@ -226,6 +226,7 @@ def reprice_plain(
     orders[slot, PRICE] = price
     number, kind = orders[slot, CONTRACT] & CONTRACT_MASK, AMENDED | sell << FLAG_SHIFT
     lots, left = orders[slot, LOTS], orders[slot, LEFT]
-    said = say(events, said, kind, time, account, orders[slot, ORDER_ID], number, price, lots, left)
+    word = number | left << LEFT_BEFORE_SHIFT
+    said = say(events, said, kind, time, account, orders[slot, ORDER_ID], word, price, lots, left)
     said = say_plain_level(book, events, said, time, place, sell, level, before)
     return work_plain(book, events, said, time, slot)

@@ -30,7 +30,7 @@
 | AUCTION_PRICED | contract | price ticks, 0 = no trade | lots | surplus: buy +, sell - | | |
 | SETTLEMENT_PRICE | contract | price ticks | trading day | `SettlementMethod` | next upper limit | next lower limit |
 | MASS_CANCELLED | account | contract, 0 = all | orders cancelled | orders left standing | `CancelCause` | |
-| AMENDED (`AmendFlag`, `Effect`) | account | order id | contract | limit ticks | lots | lots left |
+| AMENDED (`AmendFlag`, `Effect`) | account | order id | contract (x) | limit ticks | lots | lots left |
 | LEVEL (SIDE_SELL) | contract | price ticks | lots shown | orders | sequence number | |
 | TRIGGERED (SIDE_SELL) | account | order id | contract | last price ticks | limit ticks | |
 | RELOADED (SIDE_SELL) | account | order id | contract | price ticks | lots shown | lots left |
@@ -44,7 +44,8 @@
 | LIMITS | contract | lower limit | upper limit | daily limit, basis points | | |
 
 (*) with the last day of an order good till a date in the upper 32 bits. (+) least lots of FAK, shown lots of ICEBERG,
-trigger ticks of STOP. Of RISK a limit of 0 is none, and the share is of the open interest; bp are basis points.
+trigger ticks of STOP. (x) with the lots that were left before in the upper 32 bits: `contract | before << LEFT_BEFORE_SHIFT`.
+Of RISK a limit of 0 is none, and the share is of the open interest; bp are basis points.
 
 A trade is two FILLED rows in a row, of one trade id (1, 2, 3 ... over the exchange): the order that stood first, then
 the other, which alone has the TAKER flag. The contract of FILLED is never a spread: its orders fill in their legs
@@ -72,7 +73,10 @@ CAUSE = 5
 REFUSAL = 7
 LAST_DAY_SHIFT = 32
 """An order good till a date carries the date in the upper half of its contract's word."""
+LEFT_BEFORE_SHIFT = LAST_DAY_SHIFT
+"""AMENDED carries the lots that were left before it there: at most `contract.LOTS_MAX`, so the word is never negative."""
 CONTRACT_MASK = (1 << LAST_DAY_SHIFT) - 1
+"""The number of the contract in such a word."""
 HEDGE_FLAG = 1
 """Flag of QUOTA, POSITION, REPORTED and ACTIVITY: the hedging position of a gross account, not the speculative one."""
 

@@ -5,7 +5,7 @@ Nothing is kept but the list of open orders; the book is that list, sorted, when
 
 from collections.abc import Iterable
 
-from ciyuan.exchange.messages import AmendFlag, CancelCause, ExchangeEvent, Level
+from ciyuan.exchange.messages import LEFT_BEFORE_SHIFT, AmendFlag, CancelCause, ExchangeEvent, Level
 from ciyuan.exchange.plain_floor import Floor
 from ciyuan.exchange.plain_market import Market
 from ciyuan.exchange.plain_state import SELL, Order
@@ -109,18 +109,20 @@ def cancel_all(floor: Floor, orders: Iterable[tuple[Order, CancelCause]]) -> Non
     trail.leave()
 
 
-def say_amended(floor: Floor, order: Order, flags: int) -> None:
-    """AMENDED as the order now is; `flags` are `AmendFlag`s but the side."""
-    words = (order.account, order.order_id, order.contract, order.limit_ticks, order.lots, order.left)
+def say_amended(floor: Floor, order: Order, flags: int, left_before: int) -> None:
+    """AMENDED as the order now is, which had `left_before` lots left; `flags` are `AmendFlag`s but the side."""
+    word = order.contract | left_before << LEFT_BEFORE_SHIFT
+    words = (order.account, order.order_id, word, order.limit_ticks, order.lots, order.left)
     floor.say(ExchangeEvent.AMENDED, *words, flags=flags | order.flags & SELL, reason=order.effect)
 
 
 def lessen(floor: Floor, order: Order, lots: int) -> None:
     """Take lots off an order that self-trade prevention shortens (§3.3)."""
+    before = order.left
     order.lots -= lots
     order.left -= lots
     order.shown = min(order.shown, order.left)
-    say_amended(floor, order, AmendFlag.SELF_TRADE | AmendFlag.KEPT)
+    say_amended(floor, order, AmendFlag.SELF_TRADE | AmendFlag.KEPT, before)
 
 
 def say_reloaded(floor: Floor, order: Order) -> None:

@@ -16,12 +16,16 @@ from ciyuan.exchange.plain_book import all_in_line, cancel_all, standing
 from ciyuan.exchange.plain_floor import Floor
 from ciyuan.exchange.plain_market import Market
 from ciyuan.exchange.plain_state import OPEN, Order, Position
-from ciyuan.exchange.settlement import QUOTES_STAND_NS, average_ticks, middle_ticks, months_apart
+from ciyuan.exchange.settlement import (
+    LOCK_STANDS_NS,
+    QUOTES_STAND_NS,
+    average_ticks,
+    middle_ticks,
+    months_apart,
+)
 from ciyuan.exchange.state import NEVER
 
 CLOSABLE = frozenset({SessionState.SETTLEMENT, SessionState.SUSPENDED})
-LOCK_STANDS_NS = QUOTES_STAND_NS
-"""How long one side must have stood alone at its limit for the day to be locked (§4.5)."""
 FIRST_LOCK_BP, NEXT_LOCK_BP = 300, 500
 """What is added to the limit rate after the first day locked at a limit, and after any more of them in a row."""
 LOCK_MARGIN_BP = 200

@@ -245,24 +245,25 @@ def _wrong_amendment(floor: Floor, market: Market, order: Order, price: int, lot
 
 def _keep_place(floor: Floor, market: Market, order: Order, lots: int) -> None:
     """Fewer lots at the same price keep the place."""
+    before = order.left
     order.left -= order.lots - lots
     order.lots = lots
     order.shown = min(order.shown, order.left)
-    say_amended(floor, order, AmendFlag.KEPT)
+    say_amended(floor, order, AmendFlag.KEPT, before)
     if not order.waits:
         say_level(floor, market, order.sell, order.limit_ticks)
 
 
 def _lose_place(floor: Floor, market: Market, order: Order, limit_ticks: int, lots: int) -> None:
     """Anything else: out of the book, and worked like an order that arrives; a stop that waits stays at its trigger."""
-    waits, before = order.waits, order.limit_ticks
+    waits, price_before, left_before = order.waits, order.limit_ticks, order.left
     leave(floor, order)
     order.left += lots - order.lots
     order.lots, order.limit_ticks = lots, limit_ticks
     order.number = floor.next_number()
-    say_amended(floor, order, AmendFlag(0))
+    say_amended(floor, order, AmendFlag(0), left_before)
     if waits:
         rest(floor, order)
     else:
-        say_level(floor, market, order.sell, before)
+        say_level(floor, market, order.sell, price_before)
         work(floor, order)

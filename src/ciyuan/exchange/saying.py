@@ -27,7 +27,7 @@ from ciyuan.exchange.book import (
     Book,
     Matrix,
 )
-from ciyuan.exchange.messages import CONTRACT_MASK, ExchangeEvent
+from ciyuan.exchange.messages import CONTRACT_MASK, LEFT_BEFORE_SHIFT, ExchangeEvent
 from ciyuan.exchange.risk import limit_of, position_of
 
 ACCEPTED, FILLED, CANCELLED, AMENDED, LEVEL, TRIGGERED, RELOADED, REPORTED = map(
@@ -121,11 +121,16 @@ def say_filled(
 
 
 @njit(cache=True)
-def say_amended(book: Book, events: Matrix, said: int, flags: int, time: int, slot: int) -> int:
-    """AMENDED as the order now is."""
+def say_amended(
+    book: Book, events: Matrix, said: int, flags: int, time: int, slot: int, left_before: int
+) -> int:
+    """AMENDED as the order now is, which had `left_before` lots left."""
     order = book.orders[slot]
     flags |= order[KIND] & 1
-    return say_of(book, events, said, AMENDED, flags, time, slot, order[PRICE], order[LOTS], order[LEFT])
+    kind = AMENDED | flags << FLAG_SHIFT | (order[KIND] >> EFFECT_SHIFT & 7) << REASON_SHIFT
+    word = order[CONTRACT] & CONTRACT_MASK | left_before << LEFT_BEFORE_SHIFT
+    account, order_id = order[ACCOUNT], order[ORDER_ID]
+    return say(events, said, kind, time, account, order_id, word, order[PRICE], order[LOTS], order[LEFT])
 
 
 @njit(cache=True)

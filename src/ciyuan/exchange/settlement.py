@@ -17,6 +17,8 @@ FIRST_DAY_LIMITS = 2
 """The limit rate counts this many times on a contract's first day (§4.3)."""
 QUOTES_STAND_NS = 5 * NS_PER_MINUTE
 """How long both sides must have stood at the close for their middle to be the settlement price (§4.4)."""
+LOCK_STANDS_NS = QUOTES_STAND_NS
+"""How long one side must have stood alone at its limit for the day to be locked (§4.5)."""
 
 
 def daily_limits(previous_ticks: int, rate_bp: int) -> tuple[int, int]:

@@ -254,7 +254,7 @@ def decrement(book: Book, events: Matrix, said: int, time: int, slot: int, lots:
         reshow(book, slot, min(orders[slot, SHOWN], orders[slot, LEFT]))
     else:
         orders[slot, SHOWN] = shown_of(orders, slot)
-    return say_amended(book, events, said, AMENDED_BY_SELF_TRADE, time, slot)
+    return say_amended(book, events, said, AMENDED_BY_SELF_TRADE, time, slot, orders[slot, LEFT] + lots)
 
 
 @njit(cache=True)

@@ -14,17 +14,36 @@ from importlib.resources.abc import Traversable
 
 from ciyuan.basics.calendar import Calendar, day_from_iso
 from ciyuan.basics.errors import Malformed
-from ciyuan.basics.time import NS_PER_MINUTE
-from ciyuan.clearing.messages import ClearingTerms, Fees, HouseAccounts, Ladder, PositionLimits
-from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.basics.time import NS_PER_MINUTE, NS_PER_SECOND
+from ciyuan.clearing.messages import (
+    CancelTerms,
+    ClearingTerms,
+    DefaultTerms,
+    DeliveryTerms,
+    Fees,
+    FundTerms,
+    HouseAccounts,
+    Ladder,
+    MakerTerms,
+    PositionLimits,
+    ScenarioTerms,
+    SpreadCredit,
+)
+from ciyuan.exchange.contract import BASIS_POINTS, Contract, ContractKind
 from ciyuan.exchange.messages import SessionState
 from ciyuan.services.catalog import grades
 from ciyuan.services.catalog_table import FACTS, Section, known, member, top_keys, top_table, top_tables
 from ciyuan.simulation.schedule import Bell
 
 _VENUE = "venue"
+_CREDIT = "spread_credit"
 _OFFSET = re.compile(r"([+-])([01]\d):([0-5]\d)", re.ASCII)
-_GROUPS = {ContractKind.SPOT: "spot", ContractKind.CASH_FUTURE: "futures"}
+_GROUPS = {
+    ContractKind.SPOT: "spot",
+    ContractKind.CASH_FUTURE: "futures",
+    ContractKind.PHYSICAL_FUTURE: "futures",
+    ContractKind.HOUR_FUTURE: "futures",
+}
 _FEES = ("maker_usd_micro_per_lot", "taker_usd_micro_per_lot", "maker_turnover_ppm", "taker_turnover_ppm")
 _LIMITS = ("ordinary_lots", "month_before_lots", "delivery_month_lots")
 _TERMS = {
@@ -33,7 +52,22 @@ _TERMS = {
     "fees_spot": _FEES,
     "position_limits": _LIMITS,
     "position_limits_hedger": _LIMITS,
-    "orders": ("per_second_max", "large_position_bp"),
+    "orders": ("per_second_max", "large_position_bp", "limit_share_bp"),
+    "scenario_margin": ("floor_bp", "stress_weight_bp", "review_move_bp"),
+    "default": (
+        "call_minutes",
+        "slice_bp",
+        "slice_seconds",
+        "slices_max",
+        "slip_bp",
+        "auction_minutes",
+        "assessment_bp",
+    ),
+    "default_fund": ("least_usd_micro", "slack_bp"),
+    "delivery": ("penalty_bp", "haircut_bp"),
+    "receipts": ("bond_bp",),
+    "cancels": ("free_per_day", "fee_usd_micro"),
+    "market_makers": ("spread_bp", "size_lots", "presence_bp", "rebate_usd_micro_per_lot"),
 }
 """The tables of clearing terms, their keys in the order of the dataclasses' fields."""
 
@@ -66,10 +100,10 @@ def group_of(kind: ContractKind) -> str:
 
 def session_bells(folder: Traversable = FACTS) -> tuple[Bell, ...]:
     """The bells of a trading day, group by group, each in order of time; `Bell.state` is the exchange's SessionState."""
-    _expect_tables("calendar.toml", (_VENUE, *_GROUPS.values()), folder)
+    _expect_tables("calendar.toml", (_VENUE, *dict.fromkeys(_GROUPS.values())), folder)
     days = calendar(folder)
     bells: list[Bell] = []
-    for group, table in top_tables("calendar.toml", folder, only=_GROUPS.values()):
+    for group, table in top_tables("calendar.toml", folder, only=tuple(dict.fromkeys(_GROUPS.values()))):
         table.sourced()
         last = 0
         for entry in table.tables("bells"):
@@ -88,7 +122,7 @@ def session_bells(folder: Traversable = FACTS) -> tuple[Bell, ...]:
 def contracts(folder: Traversable = FACTS) -> tuple[Contract, ...]:
     """The contracts, by number."""
     days, known_grades = calendar(folder), grades(folder)
-    _expect_tables("contracts.toml", ("contract", *_TERMS), folder)
+    _expect_tables("contracts.toml", ("contract", _CREDIT, *_TERMS), folder)
     found = []
     for _, table in top_tables("contracts.toml", folder, only=("contract",)):
         facts = known(known_grades, table.text("grade"), f"{table.place}, grade", "grades.toml")
@@ -120,21 +154,62 @@ def _contract(table: Section, days: Calendar, grade: int) -> Contract:
     )
 
 
+def bond_bp(folder: Traversable = FACTS) -> int:
+    """The bond that stands behind an issuer's receipts, as a share of their value in basis points (§9.1)."""
+    (found,) = _whole_numbers("receipts", _TERMS["receipts"], folder)
+    return found
+
+
 def clearing_terms(house: HouseAccounts, folder: Traversable = FACTS) -> ClearingTerms:
     """The clearing house's terms, for the ledger accounts that it has in this venue."""
-    ladder, futures, spot, limits, hedger, orders = (
-        _whole_numbers(name, keys, folder) for name, keys in _TERMS.items()
-    )
+    found = {name: _whole_numbers(name, keys, folder) for name, keys in _TERMS.items()}
+    listing, month_before, delivery_month, last, last_days = found["margin_ladder"]
+    call, slice_bp, slice_s, slices, slip, auction, assessment = found["default"]
+    rate, report_bp, share_bp = found["orders"]
     return ClearingTerms(
         house=house,
-        ladder=Ladder(*ladder),
-        futures_fees=Fees(*futures),
-        spot_fees=Fees(*spot),
-        limits=PositionLimits(*limits),
-        hedger_limits=PositionLimits(*hedger),
-        orders_per_second_max=orders[0],
-        report_bp=orders[1],
+        ladder=Ladder(listing, month_before, delivery_month, last, last_days),
+        futures_fees=Fees(*found["fees_futures"]),
+        spot_fees=Fees(*found["fees_spot"]),
+        limits=PositionLimits(*found["position_limits"]),
+        hedger_limits=PositionLimits(*found["position_limits_hedger"]),
+        orders_per_second_max=rate,
+        report_bp=report_bp,
+        limit_share_bp=share_bp,
+        scenario=ScenarioTerms(*found["scenario_margin"]),
+        default=DefaultTerms(
+            call * NS_PER_MINUTE,
+            slice_bp,
+            slice_s * NS_PER_SECOND,
+            slices,
+            slip,
+            auction * NS_PER_MINUTE,
+            assessment,
+        ),
+        fund=FundTerms(*found["default_fund"]),
+        delivery=DeliveryTerms(*found["delivery"]),
+        cancels=CancelTerms(*found["cancels"]),
+        credits=_credits(folder),
+        maker=MakerTerms(*found["market_makers"]),
     )
+
+
+def _credits(folder: Traversable) -> tuple[SpreadCredit, ...]:
+    """The ladder's table of credits (§6.3)."""
+    known_grades, found = grades(folder), []
+    for _, table in top_tables("contracts.toml", folder, only=(_CREDIT,)):
+        table.sourced()
+        grade, other = (
+            known(known_grades, table.text(key), f"{table.place}, {key}", "grades.toml").grade.number
+            for key in ("grade", "other_grade")
+        )
+        rate = table.whole("rate_bp")
+        if not 0 <= rate <= BASIS_POINTS:
+            raise Malformed(
+                f"{table.place}, rate_bp", found=rate, expected="0 to 10,000", remedy="Mend the rate."
+            )
+        found.append(SpreadCredit(grade, other, rate))
+    return tuple(found)
 
 
 def _whole_numbers(name: str, keys: Sequence[str], folder: Traversable) -> list[int]:

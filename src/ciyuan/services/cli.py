@@ -1,4 +1,4 @@
-"""The command line: `ciyuan run | verify | report | exchange`. Parses, calls, prints; what it calls is imported late.
+"""The command line: `ciyuan run | verify | report | exchange | margin | clearing`. It parses, calls and prints; imports are late.
 
 Exit status: 0 done; 1 verified and found different; 2 malformed input, nothing was changed; 3 a journal is damaged;
 4 a law of the market is broken; 5 the disk failed; 130 interrupted.
@@ -15,7 +15,9 @@ import typer
 
 from ciyuan import __version__
 from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, Malformed
+from ciyuan.services.clearing_cli import clearing_app
 from ciyuan.services.exchange_cli import exchange_app
+from ciyuan.services.margin_cli import margin_app
 from ciyuan.services.progress import Progress
 
 DIFFERENT, MALFORMED, DAMAGED, BROKEN, FAILED, INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -39,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(exchange_app, name="exchange")
+app.add_typer(margin_app, name="margin")
+app.add_typer(clearing_app, name="clearing")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -32,6 +32,7 @@ from ciyuan.services.manifest import (
     write_json,
     write_manifest,
 )
+from ciyuan.services.margin_tables import write_margin_tables
 from ciyuan.services.progress import shown_progress
 from ciyuan.services.run_tables import run_specs
 from ciyuan.services.store import Store
@@ -234,6 +235,7 @@ def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) ->
         state = venue.state_hash()
         write_site_hours(folder / TABLES, world)
         write_participants(folder / TABLES, world)
+        write_margin_tables(folder / TABLES, venue, dict(world.cast.names))
         desk = DeskOfRun(month, venue)
         bills = write_hedge_tables(folder / TABLES, desk, world)
         played = Played(assembled, month, auditor, host, desk, bills)

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ciyuan.basics.rows import ROW_WORDS
-from ciyuan.clearing.messages import ClearingEvent
+from ciyuan.clearing.messages import ClearingEvent, ClearingFlag
 from ciyuan.exchange.contract import Contract
 from ciyuan.exchange.messages import ExchangeEvent, FillFlag
 from ciyuan.gateway.messages import MeterEvent, MeterFlag
@@ -94,7 +94,20 @@ def _members(contracts: tuple[Contract, ...], names: Mapping[int, str]) -> tuple
         TableSpec(
             "positions",
             (ClearingEvent.VARIATION,),
-            (time_column(), *positions, word("variation_micro", 4)),
+            (time_column(), *positions, word("variation_micro", 4), flag("final", ClearingFlag.FINAL)),
+        ),
+        TableSpec(
+            "coverage",
+            (ClearingEvent.BACKTESTED,),
+            (
+                time_column(),
+                day_column("day", 7),
+                named("contract", 2, codes),
+                word("days", 3),
+                word("long_exceptions", 4),
+                word("short_exceptions", 5),
+                word("won_micro", 6),
+            ),
         ),
         TableSpec("margin", (ClearingEvent.MARGIN,), (time_column(), *margin, word("excess_micro", 5))),
         _statements(member),
@@ -102,12 +115,18 @@ def _members(contracts: tuple[Contract, ...], names: Mapping[int, str]) -> tuple
 
 
 def _statements(member: Column) -> TableSpec:
-    """A statement is told in three events: money, spot, closing."""
-    told = (ClearingEvent.STATEMENT_MONEY, ClearingEvent.STATEMENT_SPOT, ClearingEvent.STATEMENT_CLOSING)
+    """A statement is told in four events: money, spot, closing, fund."""
+    told = (
+        ClearingEvent.STATEMENT_MONEY,
+        ClearingEvent.STATEMENT_SPOT,
+        ClearingEvent.STATEMENT_CLOSING,
+        ClearingEvent.STATEMENT_FUND,
+    )
     parts = (
         ("opening_micro", "transferred_micro", "variation_micro", "fees_micro"),
         ("bought_micro", "sold_micro", "receipts_bought", "receipts_sold"),
         ("lent_micro", "closing_micro", "requirement_micro", "excess_micro"),
+        ("fund_micro", "penalties_micro", "ladder_micro", "scenario_micro"),
     )
     figures = (
         word(name, ROW_WORDS * event + 4 + place)

@@ -24,7 +24,7 @@ from ciyuan.services.catalog import grades, power_profiles, site_point, sites, s
 from ciyuan.services.catalog_facts import GradeFacts, SizeFacts, profile_prices
 from ciyuan.services.catalog_prices import listed_suppliers
 from ciyuan.services.catalog_table import known
-from ciyuan.services.catalog_venue import calendar, clearing_terms, contracts, session_bells
+from ciyuan.services.catalog_venue import bond_bp, calendar, clearing_terms, contracts, session_bells
 from ciyuan.services.power_file import read_power
 from ciyuan.services.usage import Usage, read_usage
 from ciyuan.simulation.cast import Provider, cast_of
@@ -76,7 +76,7 @@ def venue_terms(scenario: Scenario) -> VenueTerms:
     listed = tuple(contract for contract in contracts() if contract.grade == facts.grade.number)
     clearing = clearing_terms(house_accounts((facts.grade,)))
     return VenueTerms(
-        calendar(), (facts.grade,), listed, clearing, IndexTerms(), _room(scenario, len(listed))
+        calendar(), (facts.grade,), listed, clearing, IndexTerms(), _room(scenario, len(listed)), bond_bp()
     )
 
 
@@ -150,6 +150,7 @@ def assemble(scenario: Scenario, files: Files) -> Assembled:
         numbered,
         hedges,
         start,
+        terms.bond_bp,
     )
     sources = {
         "market": "simulated participants and prices, from the seed: no forecast",

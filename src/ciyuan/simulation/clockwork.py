@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ciyuan.basics.calendar import Calendar, month_of
 from ciyuan.basics.rows import Row
 from ciyuan.basics.time import NS_PER_MINUTE
-from ciyuan.clearing.messages import ClearingCommand
+from ciyuan.clearing.messages import ClearingCommand, review_row
 from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.messages import ExchangeCommand, SessionState
 from ciyuan.index.messages import IndexCommand, Leg
@@ -17,6 +17,7 @@ from ciyuan.venue.messages import VenueCommand
 
 WINDOW_FROM, WINDOW_TO = "15:00", "16:00"
 SAMPLE_EVERY_NS = 5 * NS_PER_MINUTE
+REVIEW_EVERY_NS = 30 * NS_PER_MINUTE
 
 
 class Clockwork:
@@ -43,11 +44,21 @@ class Clockwork:
                 self.state[contract.number] = bell.state
                 if bell.state == SessionState.SETTLEMENT:
                     rows.append((int(ExchangeCommand.CLOSE_DAY), at, contract.number, 0, step.day, 0, 0, 0))
+        if at % REVIEW_EVERY_NS == 0 and any(self._is_open(contract) for contract in self._groups["futures"]):
+            rows.append(review_row(at))
+            rows += [
+                (int(VenueCommand.SAMPLE), at, contract.number, 0, 0, 0, 0, 0)
+                for contract in self._groups["futures"]
+                if self._is_open(contract)
+            ]
         if self._calendar.is_business(step.day):
             rows += self._window(step)
         if any(bell.group == "spot" and bell.state == SessionState.CLOSED for bell in step.bells):
             rows += self._evening(step)
         return rows
+
+    def _is_open(self, contract: Contract) -> bool:
+        return self.state[contract.number] == SessionState.CONTINUOUS
 
     def _living(self, group: str, day: int) -> list[Contract]:
         return [

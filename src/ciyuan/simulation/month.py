@@ -17,6 +17,7 @@ from ciyuan.basics.calendar import month_days
 from ciyuan.basics.money import MICRO
 from ciyuan.basics.price import PriceList
 from ciyuan.basics.rows import ROW_WORDS, Row
+from ciyuan.clearing.messages import ClearingCommand
 from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.messages import SessionState
 from ciyuan.gateway.messages import parties_word
@@ -24,6 +25,7 @@ from ciyuan.simulation.clockwork import Clockwork
 from ciyuan.simulation.crowd import Crowd
 from ciyuan.simulation.makers import Market
 from ciyuan.simulation.opening import opening_rows
+from ciyuan.simulation.risk_desk import RiskDesk, Treasurers
 from ciyuan.simulation.schedule import Step, steps_of_day
 from ciyuan.simulation.tally import Tally
 from ciyuan.simulation.traffic import MeterRows
@@ -62,6 +64,8 @@ class Month:
         self._treasury = Treasury(world.cast.buyers, scenario.thrifty_buyers)
         self._values = daily_values(scenario, world.start_usd_per_mtok, self.last_day - self.first_day + 2)
         self._meter = MeterRows(world.traffic, self._parties(), calendar.start_ns(self.last_day + 1) - 1)
+        self._risk_desk = RiskDesk(scenario, world.contracts, self.first_day)
+        self._treasurers = Treasurers()
         self._next_key = 1
 
     def play(self, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -107,7 +111,12 @@ class Month:
         self._send(rows + deposits)
 
     def _step(self, step: Step, value: float) -> None:
-        self._send(self._clock.rows(step))
+        paid = self._treasurers.rows(step.start_ns, self._next_key)
+        self._next_key += len(paid)
+        rows = self._clock.rows(step)
+        self._send(paid + rows)
+        if any(row[0] == ClearingCommand.SETTLE_DAY for row in rows):
+            self._send(self._risk_desk.rows(step.start_ns, step.day))
         meter = self._meter.between(step.start_ns, step.end_ns)
         orders: list[Row] = []
         open_now = {number: state for number, state in self._clock.state.items() if state in TRADING_STATES}
@@ -152,7 +161,7 @@ class Month:
         if not len(batch):
             return
         events = self._submit(batch)
-        self._crowd.hear(events)
-        self.tally.hear(events)
+        for hearer in (self._crowd, self.tally, self._risk_desk, self._treasurers):
+            hearer.hear(events)
         for listener in self._listeners:
             listener(batch, events)

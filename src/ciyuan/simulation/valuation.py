@@ -19,7 +19,15 @@ FAST_PART = 0.6
 
 def daily_values(scenario: Scenario, start_usd_per_mtok: float, days: int) -> NDArray[np.float64]:
     """Values of a standard MTok at the start of each day, shape (days,), USD; the first is `start_usd_per_mtok`."""
-    luck = stream(scenario.seed, "valuation")
+    slow, fast = paths(scenario, stream(scenario.seed, "valuation"), days)
+    values: NDArray[np.float64] = start_usd_per_mtok * np.exp(slow + fast)
+    return values
+
+
+def paths(
+    scenario: Scenario, luck: np.random.Generator, days: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The slow and the fast part of the value's logarithm at the start of each day, (days,) each; both begin at 0."""
     step = scenario.volatility_year / np.sqrt(DAYS_IN_YEAR)
     slow = luck.normal(scenario.drift_year / DAYS_IN_YEAR, step * np.sqrt(1 - FAST_PART), days)
     slow += luck.poisson(scenario.jumps_year / DAYS_IN_YEAR, days) * scenario.jump_log
@@ -29,8 +37,7 @@ def daily_values(scenario: Scenario, start_usd_per_mtok: float, days: int) -> ND
     for day in range(1, days):
         fast[day] = fast[day - 1] * kept + shocks[day]
     slow[0] = 0.0
-    values: NDArray[np.float64] = start_usd_per_mtok * np.exp(np.cumsum(slow) + fast)
-    return values
+    return np.cumsum(slow), fast
 
 
 def expected_growth_year(scenario: Scenario) -> float:

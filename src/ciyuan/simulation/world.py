@@ -30,6 +30,7 @@ class World:
     providers: tuple[Provider, ...]
     hedges: HedgePlan
     start_usd_per_mtok: float
+    bond_bp: int = 0
 
     @property
     def days(self) -> tuple[int, int]:

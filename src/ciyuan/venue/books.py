@@ -10,12 +10,14 @@ from ciyuan.basics.errors import InvariantBroken, Malformed
 from ciyuan.basics.rows import CODE_MASK, ROW_WORDS, Row, kind_word
 from ciyuan.exchange.state import TIME_MAX_NS
 from ciyuan.ledger.machine import Ledger
-from ciyuan.ledger.messages import AccountFlag, Command, Event
+from ciyuan.ledger.messages import AccountFlag, Command, Event, Flag
 from ciyuan.ledger.messages import Refusal as LedgerRefusal
-from ciyuan.venue.accounts import MONEY, RECEIPTS_ASSET, ChartOfAccounts, House
+from ciyuan.venue.accounts import MONEY, RECEIPTS_ASSET, STANDARD_TOKENS_ASSET, ChartOfAccounts, House
 from ciyuan.venue.messages import Reason, VenueEvent, VenueRefusal
 
 Out = list[Row]
+Leg = tuple[int, int, int, Reason]
+"""Debit, credit, amount, and why: one row of a chain."""
 Answer = VenueEvent | VenueRefusal | None
 """What a handler says of a command: done by this event, refused, or None: it has said it all itself."""
 KEY_MAX = 2**60 - 1
@@ -24,27 +26,31 @@ LAPSE_KEYS = 2**60
 """The keys of lapses start here."""
 LEDGER_KEY_BASE = 2**62 + 2**61
 """The venue's ledger keys: above the meter's (under 2**62) and the clearing house's (2**62 plus a count)."""
+LEG_KEYS = 3
+"""The keys of the venue's other rows are 4 x a count plus this: below the clearing house's, between the meter's."""
 OVERDRAFT_ALLOWED = 0
 NO_OVERDRAFT = int(AccountFlag.NO_OVERDRAFT)
 OVERFLOWS = (LedgerRefusal.DEBITS_OVERFLOW, LedgerRefusal.CREDITS_OVERFLOW)
-PARTS = {"participants": 4, "capacity": 5, "keyed": 6, "lapsed": 2}
+PARTS = {"participants": 5, "capacity": 6, "keyed": 7, "lapsed": 2, "legs": 1}
 """The parts of the books' snapshot and their widths."""
 
 
 @dataclass(slots=True)
 class Books:
-    """Participants by number: (roles, group, clearing role). Capacity by (participant, grade, month): [proved, issued] receipts.
+    """Participants by number: (roles, group, clearing role, settings). Capacity by (participant, grade, month): [proved, issued,
+    redeemed] receipts; issued and redeemed are what it still has to answer for, or a substitute in its place.
 
-    `keyed` holds the content (code and words 3-6) of each keyed command that was done, by its key; `lapsed` the (grade, month)
-    pairs whose receipts have lapsed.
+    `keyed` holds the content (code and words 3-7) of each keyed command that was done, by its key; `lapsed` the (grade, month)
+    pairs whose receipts have lapsed; `legs` counts the ledger rows that have no command's key.
     """
 
     ledger: Ledger
     chart: ChartOfAccounts
-    participants: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    participants: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
     capacity: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
     keyed: dict[int, tuple[int, ...]] = field(default_factory=dict)
     lapsed: set[tuple[int, int]] = field(default_factory=set)
+    legs: int = 0
 
     def open_house(self) -> None:
         """Open the house's accounts, in the chart's order, in an empty ledger."""
@@ -55,6 +61,7 @@ class Books:
         for grade in self.chart.grades:
             self.open_account(0, RECEIPTS_ASSET + grade, OVERDRAFT_ALLOWED)
             self.open_account(0, RECEIPTS_ASSET + grade, NO_OVERDRAFT)
+            self.open_account(0, STANDARD_TOKENS_ASSET + grade, OVERDRAFT_ALLOWED)
 
     def open_account(self, time_ns: int, asset: int, flags: int) -> int:
         """Open the ledger's next account; returns its number."""
@@ -87,6 +94,32 @@ class Books:
         if self._transfer(time_ns, LAPSE_KEYS + key, debit, credit, amount, Reason.LAPSE) is not None:
             raise InvariantBroken("receipts lapse once", f"ledger account {debit}, key {key}")
 
+    def move(self, time_ns: int, debit: int, credit: int, amount: int, reason: Reason) -> None:
+        """Move what is there, under no caller's key."""
+        if self.chain(time_ns, 0, [(debit, credit, amount, reason)]) is not None:
+            raise InvariantBroken("what is there can be moved", f"ledger account {debit}: {amount}")
+
+    def chain(self, time_ns: int, key: int, legs: Sequence[Leg]) -> VenueRefusal | None:
+        """Move all the legs or none; the first has the ledger key of a caller's `key` (0: it has none, like the others). None
+        if they moved, else why not. Legs of 0 are left out.
+        """
+        some = [leg for leg in legs if leg[2]]
+        if not some:
+            return None
+        rows, count = [], self.legs
+        for place, (debit, credit, amount, reason) in enumerate(some):
+            own = key > 0 and place == 0
+            count += not own
+            ledger_key = LEDGER_KEY_BASE + key if own else 4 * count + LEG_KEYS
+            kind = kind_word(Command.TRANSFER, Flag.LINKED if place < len(some) - 1 else 0, reason)
+            rows.append((kind, time_ns, ledger_key, debit, credit, amount, 0, 0))
+        events = self.ledger.apply(np.array(rows, dtype=np.int64)).tolist()[-len(rows) :]
+        if all(event[0] & CODE_MASK == Event.TRANSFERRED for event in events):
+            self.legs = count
+            return None
+        at = next(place for place, event in enumerate(events) if event[7] != LedgerRefusal.CHAIN_FAILED)
+        return self._refusal(events[at], rows[at][3], rows[at][5])
+
     def _transfer(
         self, time_ns: int, key: int, debit: int, credit: int, amount: int, reason: Reason
     ) -> VenueRefusal | None:
@@ -103,6 +136,10 @@ class Books:
         event = self._one(row)
         if event[0] & CODE_MASK == Event.TRANSFERRED:
             return None
+        return self._refusal(event, debit, amount)
+
+    def _refusal(self, event: Sequence[int], debit: int, amount: int) -> VenueRefusal:
+        """Why the ledger did not move an amount."""
         if event[0] & CODE_MASK == Event.REFUSED and event[7] == LedgerRefusal.OVERDRAWN:
             return VenueRefusal.INSUFFICIENT_BALANCE
         if event[0] & CODE_MASK == Event.REFUSED and event[7] in OVERFLOWS:
@@ -130,6 +167,7 @@ class Books:
             "capacity": [(*key, *entry) for key, entry in self.capacity.items()],
             "keyed": [(key, *content) for key, content in self.keyed.items()],
             "lapsed": list(self.lapsed),
+            "legs": [(self.legs,)],
         }
         return {
             name: np.array(sorted(entries[name]), dtype=np.int64).reshape(-1, width)
@@ -148,18 +186,18 @@ class Books:
                 )
         rows = {name: [tuple(row) for row in parts[name].tolist()] for name in PARTS}
         self.participants = {
-            number: (roles, group, role) for number, roles, group, role in rows["participants"]
+            number: (roles, group, role, settings)
+            for number, roles, group, role, settings in rows["participants"]
         }
-        self.capacity = {
-            (who, grade, month): [proved, issued] for who, grade, month, proved, issued in rows["capacity"]
-        }
+        self.capacity = {(who, grade, month): entry for who, grade, month, *entry in rows["capacity"]}
         self.keyed = {key: tuple(content) for key, *content in rows["keyed"]}
         self.lapsed = {(grade, month) for grade, month in rows["lapsed"]}
+        self.legs = max((count for (count,) in rows["legs"]), default=0)
 
 
 def content_of(row: Sequence[int]) -> tuple[int, ...]:
-    """What makes two commands of one key the same: their code and words 3-6."""
-    return (row[0] & CODE_MASK, *row[3:7])
+    """What makes two commands of one key the same: their code and words 3-7."""
+    return (row[0] & CODE_MASK, *row[3:8])
 
 
 def key_fault(key: int) -> VenueRefusal | None:

@@ -30,6 +30,7 @@ from ciyuan.basics.rows import CODE_MASK, ROW_WORDS
 from ciyuan.basics.state import state_hash
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import ClearingCommand
+from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import ExchangeCommand
 from ciyuan.gateway.machine import Meter
@@ -37,12 +38,16 @@ from ciyuan.gateway.messages import MeterCommand
 from ciyuan.index.machine import Index
 from ciyuan.index.messages import IndexCommand
 from ciyuan.ledger.machine import Ledger
+from ciyuan.venue.accounts import SUPPLIERS_MAX
+from ciyuan.venue.bonds import Bonds
 from ciyuan.venue.books import Answer, Books, Out, check_rows, words
 from ciyuan.venue.gate import TOLD, Gate
 from ciyuan.venue.membership import Membership
 from ciyuan.venue.messages import VenueCommand, VenueEvent, VenueRefusal
+from ciyuan.venue.obligations import Obligations
 from ciyuan.venue.pricing import Pricing
 from ciyuan.venue.receipts import Receipts
+from ciyuan.venue.redemption import Redemption
 from ciyuan.venue.terms import VenueTerms
 
 METERED = (
@@ -53,12 +58,21 @@ METERED = (
     int(MeterCommand.TICK),
 )
 TRADED = frozenset(map(int, ExchangeCommand)) - frozenset(map(int, TOLD))
-CLEARED = frozenset(
-    {int(ClearingCommand.SETTLE_DAY), int(ClearingCommand.DELIST), int(ClearingCommand.COLLECT)}
+OWN = (
+    ClearingCommand.MEMBER,
+    ClearingCommand.RECEIPTS,
+    ClearingCommand.FINAL,
+    ClearingCommand.PRESENCE,
+    ClearingCommand.RELEASE,
 )
+"""Of the clearing house's commands, what the venue alone gives."""
+CLEARED = frozenset(map(int, ClearingCommand)) - frozenset(map(int, OWN))
 INDEXED = frozenset({int(IndexCommand.FIX), int(IndexCommand.RELATE), int(IndexCommand.CORRECT)})
 GATED = CLEARED | {int(VenueCommand.PARTICIPANT), int(VenueCommand.FINALISE)}
 """What the clearing house says to these, the exchange must know."""
+HOUSE_ORDER_IDS = 2**62
+"""Order ids from here on are the venue's own, for slices of a defaulter's positions."""
+NOT_FUTURES = (ContractKind.SPOT, ContractKind.SPREAD)
 METER, EXCHANGE = 1, 2
 STAGE_OF = np.zeros(CODE_MASK + 1, dtype=np.int8)
 """By code: METER or EXCHANGE for what goes there in runs, 0 for what is taken row by row."""
@@ -79,12 +93,19 @@ class Venue:
         self.exchange = Exchange(terms.contracts, terms.room)
         self.index = Index(terms.index, terms.calendar)
         self._last_ns = 0
-        members = Membership(self._books, self.meter, self.clearing, terms.room)
-        receipts = Receipts(self._books)
         contracts = {contract.number: contract for contract in terms.contracts}
+        bonds = Bonds(self._books, contracts, terms.calendar, self.index, terms.bond_bp)
+        members = Membership(self._books, bonds, self.meter, self.clearing, terms.room)
+        receipts = Receipts(self._books, bonds, self.clearing)
+        penalty_bp = terms.clearing.delivery.penalty_bp
+        redemption = Redemption(
+            self._books, bonds, terms.grades, terms.calendar, self.meter, self.clearing, penalty_bp
+        )
         self._pricing = Pricing(
             self._books, terms.grades, contracts, self.meter, self.exchange, self.clearing, self.index
         )
+        self._futures = {contract.number for contract in terms.contracts if contract.kind not in NOT_FUTURES}
+        self._obligations = Obligations(self._books, self.exchange, self.clearing, terms.clearing.maker)
         self._gate = Gate(terms.contracts, self.exchange, self.clearing, self._pricing.on_trade)
         self._handlers: Mapping[int, Handler] = {
             VenueCommand.PARTICIPANT: members.add,
@@ -94,9 +115,20 @@ class Venue:
             VenueCommand.CAPACITY: receipts.prove,
             VenueCommand.ISSUE: receipts.issue,
             VenueCommand.LAPSE: receipts.lapse,
-            VenueCommand.SAMPLE: self._pricing.sample,
+            VenueCommand.REDEEM: redemption.redeem,
+            VenueCommand.SUBSTITUTE: redemption.substitute,
+            VenueCommand.BOND: members.bond,
+            VenueCommand.UNBOND: members.unbond,
+            VenueCommand.SAMPLE: self._sample,
             VenueCommand.FINALISE: self._pricing.finalise,
         }
+
+    def _sample(self, row: Sequence[int], out: Out) -> Answer:
+        """SAMPLE: of a spot contract the index takes quotes, of a future the makers' obligations are looked at."""
+        if row[2] in self._futures:
+            self._obligations.sample(row, out)
+            return None
+        return self._pricing.sample(row, out)
 
     def check(self, rows: NDArray[np.int64]) -> None:
         """Refuse (Malformed) what cannot be applied as a batch: not rows, or not in order of time. Changes nothing."""
@@ -107,7 +139,14 @@ class Venue:
         self.check(rows)
         if not len(rows):
             return np.empty((0, ROW_WORDS), dtype=np.int64)
-        kinds = STAGE_OF[rows[:, 0] & CODE_MASK]
+        codes = rows[:, 0] & CODE_MASK
+        kinds = STAGE_OF[codes]
+        kinds[(codes == ExchangeCommand.ORDER) & (rows[:, 3] >= HOUSE_ORDER_IDS)] = (
+            0  # the venue's, for slices (§10.1)
+        )
+        kinds[(codes == MeterCommand.PRICES) & (rows[:, 2] > SUPPLIERS_MAX)] = (
+            0  # what tokens cost is the venue's to say
+        )
         cuts = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(rows)]
         events: list[NDArray[np.int64]] = []
         for start, end in pairwise(cuts):

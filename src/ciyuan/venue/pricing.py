@@ -9,7 +9,8 @@ What becomes an observation (rulebook §8.2):
 | b | quote | the best offer of a spot contract when the clock samples it; its owner's |
 | c | list price | every supplier's list in force when a fixing is asked for |
 
-Trades and deliveries between members of one group are left out: they are not at arm's length.
+Trades and deliveries between members of one group are left out: they are not at arm's length. So is what is served for receipts
+that were redeemed, and the list of an issuer in standard tokens: no money is paid by it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ from ciyuan.index.messages import (
     observe_row,
     relate_row,
 )
+from ciyuan.venue.accounts import CUSTOMERS_MAX, SUPPLIERS_MAX
 from ciyuan.venue.books import Answer, Books, Out
 from ciyuan.venue.messages import VenueEvent, VenueRefusal
 
@@ -68,7 +70,8 @@ class Pricing:
         if not wanted.any():
             return
         graded = np.isin(events[:, PARTIES] & GRADE_MAX, list(self._vectors))
-        view = settled_view(events[wanted & graded], self._meter.price_lists, self._vectors)
+        paid = events[:, PARTIES] >> 32 <= CUSTOMERS_MAX
+        view = settled_view(events[wanted & graded & paid], self._meter.price_lists, self._vectors)
         if not len(view):
             return
         far = self._group_of(view.customer) != self._group_of(view.supplier)
@@ -156,7 +159,9 @@ class Pricing:
             return
         in_force: dict[int, list[int]] = {}
         for entry in self._meter.price_lists.tolist():
-            if entry[1] == grade and entry[5] <= time_ns and entry[5] >= in_force.get(entry[0], entry)[5]:
+            if entry[0] > SUPPLIERS_MAX or entry[1] != grade:
+                continue
+            if entry[5] <= time_ns and entry[5] >= in_force.get(entry[0], entry)[5]:
                 in_force[entry[0]] = entry
         for supplier, (_, _, price_in, price_cached, price_out, *_) in sorted(in_force.items()):
             cost = LIST_MIX.uncached * price_in + LIST_MIX.cached * price_cached + LIST_MIX.output * price_out

@@ -14,7 +14,9 @@ from ciyuan.venue.accounts import ChartOfAccounts, House
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
-    """Calendar, grades, contracts, the stages' own terms, and the room that the exchange is built with."""
+    """Calendar, grades, contracts, the stages' own terms, and the room that the exchange is built with. `bond_bp` is the bond
+    that an issuer needs, in basis points of the value of its receipts (§9.1); 0: none.
+    """
 
     calendar: Calendar
     grades: tuple[Grade, ...]
@@ -22,6 +24,7 @@ class VenueTerms:
     clearing: ClearingTerms
     index: IndexTerms
     room: Room = field(default_factory=Room)
+    bond_bp: int = 0
 
     @property
     def chart(self) -> ChartOfAccounts:
@@ -32,7 +35,7 @@ class VenueTerms:
         """32 hexadecimal characters over every value of the terms."""
         # A set's own order is no part of its value.
         calendar = (self.calendar.utc_offset_ns, sorted(self.calendar.holidays))
-        values = (calendar, self.grades, self.contracts, self.clearing, self.index, self.room)
+        values = (calendar, self.grades, self.contracts, self.clearing, self.index, self.room, self.bond_bp)
         return blake2b(repr(values).encode(), digest_size=16).hexdigest()
 
 
@@ -46,5 +49,6 @@ def house_accounts(grades: tuple[Grade, ...]) -> HouseAccounts:
         int(House.FEES),
         int(House.CAPITAL),
         int(House.RECEIVABLES),
+        int(House.DEFAULT_FUND),
         spot,
     )
