@@ -17,6 +17,7 @@ from ciyuan.services.archive import SEGMENTS
 from ciyuan.services.disk import lock_folder
 from ciyuan.services.hedge_tables import DeskOfRun, write_hedge_tables, write_participants, write_site_hours
 from ciyuan.services.host import VenueHost
+from ciyuan.services.interrupts import Heed, interrupts_held
 from ciyuan.services.manifest import (
     JOURNAL,
     MANIFEST,
@@ -81,8 +82,9 @@ def play_month(order: RunOrder, progress: str) -> RunSummary:
             _expect_free(order.out, order.replace)
             _clear(order.out)
             write_manifest(order.out, manifest)
-        summary = _play(order.out, assembled, resume=order.resume, progress=progress)
-        write_json(order.out / SUMMARY, asdict(summary))
+        with interrupts_held() as heed:
+            summary = _play(order.out, assembled, heed, resume=order.resume, progress=progress)
+            write_json(order.out / SUMMARY, asdict(summary))
     if order.report:
         from ciyuan.services.report import write_report
 
@@ -207,7 +209,7 @@ def _store(folder: Path, genesis: str, resume: bool) -> Store:
     return Store.create(journal, genesis)
 
 
-def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) -> RunSummary:
+def _play(folder: Path, assembled: Assembled, heed: Heed, *, resume: bool, progress: str) -> RunSummary:
     world = assembled.world
     venue = Venue(assembled.terms)
     auditor = Auditor(venue)
@@ -220,7 +222,7 @@ def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) ->
             span = (world.calendar.start_ns(month.first_day), world.calendar.start_ns(month.last_day + 1))
             try:
                 with shown_progress(progress, *span) as show:
-                    month.play(lambda until_ns: _hourly(until_ns, auditor, host, show))
+                    month.play(lambda until_ns: _hourly(until_ns, auditor, host, show, heed))
                 auditor.check()
             finally:
                 host.commit()  # also of the rows that broke a law: they are the evidence
@@ -242,12 +244,15 @@ def _play(folder: Path, assembled: Assembled, *, resume: bool, progress: str) ->
         return _summary(played, store.sequence, state)
 
 
-def _hourly(until_ns: int, auditor: Auditor, host: VenueHost, show: Callable[[int, int], None]) -> None:
-    """At the end of a step: each full hour audit everything, make it durable and show progress."""
+def _hourly(
+    until_ns: int, auditor: Auditor, host: VenueHost, show: Callable[[int, int], None], heed: Heed
+) -> None:
+    """At the end of a step: each full hour audit everything, make it durable, show progress, and end if that was asked."""
     if until_ns % NS_PER_HOUR == 0:
         auditor.check()
         host.commit()
         show(until_ns, host.acknowledged_rows)
+        heed()
 
 
 @dataclass(frozen=True, slots=True)
