@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ciyuan.basics.rows import CODE_MASK, KIND, Row
 from ciyuan.gateway import (
+    LimitUnit,
+    LimitWindow,
     MeterCommand,
     MeterEvent,
     MeterRefusal,
@@ -18,6 +20,10 @@ from ciyuan.gateway import (
     deliver_row,
     enrol_row,
     hold_row,
+    leg_price_row,
+    leg_used_row,
+    limit_row,
+    spender_row,
     tick_row,
     void_row,
 )
@@ -49,7 +55,11 @@ KEYS = st.integers(1, 6)
 MOST = st.sampled_from([0, 3, 100, 100, 100, 101, 101, 12_345])
 USED = st.sampled_from([0, 1, 2, 2, 3, 99, 100])
 ODD = st.sampled_from([-1, 0, 1, 7, 100, 101, 2**31, 2**63 - 1])
-TIMEOUTS = st.sampled_from([0, 0, 0, 4, 9, 9])
+DAY = 86_400 * 10**9
+TIMEOUTS = st.sampled_from([0, 0, 0, 4, 9, 9, 3 * DAY])
+SPENDERS = st.sampled_from([0, 0, 1, 2, 3, 3, 4])
+"""As in `SPENDER_ROWS`: 1 is below nobody, each of the others below the one before; 4 is another customer's."""
+LATER = st.sampled_from([0] * 12 + [1] * 4 + [3, 3, -1, 20 * 10**9, 3_000 * 10**9, DAY, 32 * DAY])
 
 
 def untimed(row: Row) -> tuple[int, ...]:
@@ -61,7 +71,7 @@ def with_odd_words(row: tuple[int, ...], odd: dict[int, int]) -> tuple[int, ...]
 
 
 HOLDS = st.builds(
-    lambda key, *rest: untimed(hold_row(0, key, USUAL[key - 1], *rest)), KEYS, MOST, MOST, TIMEOUTS
+    lambda key, *rest: untimed(hold_row(0, key, USUAL[key - 1], *rest)), KEYS, MOST, MOST, TIMEOUTS, SPENDERS
 )
 DELIVERIES = st.builds(
     lambda batch, key, *counts: untimed(deliver_row(0, key, USUAL[key - 1], *counts, batch=batch == 0)),
@@ -88,7 +98,39 @@ LISTS = st.builds(
     st.sampled_from([0, 333_333, 10**6, 10**12]),
     st.sampled_from([0, 1, 50, 100]),
 )
+SPENDER_ROWS = st.builds(
+    lambda number: untimed(spender_row(0, number, 0 if number == 4 else number - 1, 2 if number == 4 else 1)),
+    st.integers(1, 4),
+)
+LIMITS = st.builds(
+    lambda *args: untimed(limit_row(0, *args)),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.sampled_from(LimitUnit),
+    st.sampled_from(LimitWindow),
+    st.sampled_from([0, 1, 2, 150, 250, 1_000, 10**5]),
+    st.sampled_from([0, 0, 8 * 3_600 * 10**9]),
+)
+LEG_PRICES = st.builds(
+    lambda supplier, grade, leg, step, price, bound, begins: untimed(
+        leg_price_row(0, supplier, grade, leg, price, valid_from_ns=begins, step=step, bound=bound)
+    ),
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.integers(0, 12),
+    st.sampled_from([0, 0, 1, 2]),
+    st.sampled_from([0, 333_333, 10**7, 10**12]),
+    st.sampled_from([0, 0, 2, 50]),
+    st.integers(0, 12),
+)
+LEGS_USED = st.builds(
+    lambda key, leg, count: untimed(leg_used_row(0, key, leg, count)), KEYS, st.integers(2, 12), USED
+)
 GOOD = st.one_of(
+    SPENDER_ROWS,
+    LIMITS,
+    LEG_PRICES,
+    LEGS_USED,
     HOLDS,
     HOLDS,
     HOLDS,
@@ -110,7 +152,7 @@ ODDITIES = st.one_of(
     ),
 )
 COMMANDS = st.one_of(GOOD, GOOD, GOOD, GOOD, ODDITIES)
-STEPS = st.lists(st.tuples(COMMANDS, st.sampled_from([0, 0, 0, 0, 0, 0, 1, 1, 3, -1])), max_size=12)
+STEPS = st.lists(st.tuples(COMMANDS, LATER), max_size=12)
 
 
 def at_times(steps: list[tuple[tuple[int, ...], int]], clock: int) -> list[tuple[int, ...]]:

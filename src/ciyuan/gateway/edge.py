@@ -10,6 +10,12 @@ at all is.
 | books | supplier, grade, time_ns of the last hold rated for them (-1: none) |
 | requests | key, parties, tokens in max, out max, timeout_ns, expires_ns (0: never), micro-units held, status word |
 | deliveries | one row per request: tokens in, cached, out, micro-units charged; zeros while not settled |
+| spenders | number, parent (0: none), customer |
+| limits | number, spender, unit, window, most, offset in ns, when the window began, use; of a rate: tick and level |
+| spends | of each request with a spender: key, spender, time_ns of the HOLD, the limits that count it (`book`: COUNTED) |
+| leg_prices | number of the list, step, leg, price, bound: what LEG_PRICE rows said, in that order |
+| leg_counts | of each request of which legs were told: key, and the ten counts that DELIVER does not say |
+| closed | the first of the closed request keys and one past the last; no row if none are |
 | clock | time_ns of the latest row |
 
 The status word packs a request's `RequestState`, the BATCH flag of its delivery and the number of its price
@@ -23,9 +29,23 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import CODE_MASK, REASON_SHIFT, ROW_WORDS
+from ciyuan.gateway.edge_spenders import laws_of_legs, laws_of_spenders
 from ciyuan.gateway.messages import CUSTOMER_MAX, REQUEST_MAX, SUPPLIER_MAX, PartyRole, RequestState
 
-PART_WIDTHS = {"parties": 8, "price_lists": 8, "books": 3, "requests": 8, "deliveries": 4, "clock": 1}
+PART_WIDTHS = {
+    "parties": 8,
+    "price_lists": 8,
+    "books": 3,
+    "requests": 8,
+    "deliveries": 4,
+    "spenders": 3,
+    "limits": 8,
+    "spends": 4,
+    "leg_prices": 5,
+    "leg_counts": 11,
+    "closed": 2,
+    "clock": 1,
+}
 NEVER_HELD = -1
 """The time of the last hold in a book that has none."""
 Matrix = NDArray[np.int64]
@@ -57,6 +77,8 @@ def checked_parts(parts: Mapping[str, Matrix]) -> dict[str, Matrix]:
     _check_parties(checked["parties"])
     _check_prices(checked["parties"], checked["price_lists"], checked["books"])
     _check_requests(checked)
+    for name, laws in (laws_of_spenders(checked) | laws_of_legs(checked)).items():
+        _demand(name, laws)
     return checked
 
 

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from ciyuan.gateway.book import HEAP_SIZE, MeterBook
+from ciyuan.gateway.book import HEAP_SIZE, Matrix, MeterBook
 
 
 @njit(cache=True)
@@ -22,8 +22,21 @@ def drop_top(book: MeterBook) -> None:
     """Take the first entry out of the heap."""
     heap, size = book.heap, book.scalars[HEAP_SIZE] - 1
     book.scalars[HEAP_SIZE] = size
-    expires, place = heap[size, 0], heap[size, 1]
-    node, down = 0, 1
+    _sink(heap, size, 0, heap[size, 0], heap[size, 1])
+
+
+@njit(cache=True)
+def heapify(book: MeterBook) -> None:
+    """Make a heap of entries that are in no order."""
+    heap, size = book.heap, book.scalars[HEAP_SIZE]
+    for node in range(size // 2 - 1, -1, -1):
+        _sink(heap, size, node, heap[node, 0], heap[node, 1])
+
+
+@njit(cache=True)
+def _sink(heap: Matrix, size: int, node: int, expires: int, place: int) -> None:
+    """Put an entry at a node of a heap of `size`, or below it, where it belongs."""
+    down = 2 * node + 1
     while down < size:
         if down + 1 < size and (heap[down + 1, 0], heap[down + 1, 1]) < (heap[down, 0], heap[down, 1]):
             down += 1

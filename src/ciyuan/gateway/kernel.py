@@ -13,32 +13,37 @@ from numba import njit
 
 from ciyuan.basics.money import PICO_PER_MICRO
 from ciyuan.basics.rows import CODE_MASK, FLAG_MASK, FLAG_SHIFT, KIND, REASON_MASK, REASON_SHIFT, TIME
+from ciyuan.gateway.asking import ask
 from ciyuan.gateway.book import (
     ACCOUNT,
+    BLOCK,
     BOOK_BITS,
     BOOK_KEY,
     CARRY,
     CHARGE,
     CHARGED,
     CLOCK,
+    COUNTED,
+    CUSTOMER,
     EXPIRES_NS,
     HEAP_SIZE,
     HELD_MICRO,
+    HELD_NS,
     IN_MAX,
     LAST_HOLD_NS,
+    LEGS_ROW,
     NUMBER,
     OUT_MAX,
     PARTIES,
     PARTY_BITS,
     PARTY_COUNT,
     PARTY_KEY,
-    PRICE_CACHED,
-    PRICE_IN,
-    PRICE_OUT,
     REQUEST,
     REQUEST_BITS,
     REQUEST_COUNT,
     ROLE,
+    SPENDER,
+    SPENDER_ROW,
     STATUS,
     TIMEOUT_NS,
     USED_CACHED,
@@ -51,6 +56,7 @@ from ciyuan.gateway.book import (
     MeterBook,
     Words,
 )
+from ciyuan.gateway.closing import close
 from ciyuan.gateway.expiry import drop_top, push
 from ciyuan.gateway.judges import (
     fault_of_amount,
@@ -59,14 +65,16 @@ from ciyuan.gateway.judges import (
     fault_of_form,
     fault_of_held_again,
     fault_of_party,
+    fault_of_spender,
     fault_of_tokens,
     fault_of_void,
     fault_of_who,
-    refusal_of_ledger,
 )
-from ciyuan.gateway.lookup import list_at, party_row, seek
+from ciyuan.gateway.legs import cost_by_legs, excess_of_legs, price_leg, tell_leg, worst_prices
+from ciyuan.gateway.lookup import is_closed, list_at, party_row, row_of_spender, seek
 from ciyuan.gateway.messages import (
     AMOUNT,
+    SPENDER_OF_HOLD,
     SUPPLIER_MAX,
     MeterCommand,
     MeterEvent,
@@ -75,10 +83,10 @@ from ciyuan.gateway.messages import (
     RequestState,
 )
 from ciyuan.gateway.pricing import cost_pico, price
+from ciyuan.gateway.spending import add_spender, count_in, fault_of_limits, give_back, release, set_limit
 from ciyuan.ledger.book import ACCOUNT_COUNT, ASSET, FLAGS
 from ciyuan.ledger.book import CLOCK as LEDGER_CLOCK
 from ciyuan.ledger.book import Book as LedgerBook
-from ciyuan.ledger.kernel import apply_rows
 from ciyuan.ledger.messages import AccountFlag
 from ciyuan.ledger.messages import Command as LedgerCommand
 
@@ -117,14 +125,32 @@ def meter_rows(
             fault = price(book, rows[r], event)
         elif code == MeterCommand.ENROL:
             fault = _enrol(book, ledger, rows[r], event)
-        else:
+        elif code == MeterCommand.TICK:
             event[KIND] = MeterEvent.TICKED
-            _ask(ledger, asked, answers, LedgerCommand.TICK, 0, time, 0, 0, 0, 0, 0, 0)
+            ask(ledger, asked, answers, LedgerCommand.TICK, 0, time, 0, 0, 0, 0, 0, 0)
+        else:
+            fault = _apply_rarer(book, ledger, code, rows[r], event, asked, answers)
         if fault != 0:
-            event[KIND] = kind & ~CODE_MASK | MeterEvent.REFUSED
+            by_limit = fault == MeterRefusal.RATE_LIMITED or fault == MeterRefusal.BUDGET_SPENT
+            event[KIND] = (event[KIND] if by_limit else kind) & ~CODE_MASK | MeterEvent.REFUSED
             event[AMOUNT] = fault
         said += 1
     return said
+
+
+@njit(cache=True)
+def _apply_rarer(
+    book: MeterBook, ledger: LedgerBook, code: int, row: Words, event: Words, asked: Matrix, answers: Matrix
+) -> int:
+    if code == MeterCommand.LEG_USED:
+        return tell_leg(book, row, event)
+    if code == MeterCommand.SPENDER:
+        return add_spender(book, row, event)
+    if code == MeterCommand.LIMIT:
+        return set_limit(book, row, event)
+    if code == MeterCommand.LEG_PRICE:
+        return price_leg(book, row, event)
+    return close(book, ledger, row, event, asked, answers)
 
 
 @njit(cache=True)
@@ -133,34 +159,6 @@ def _judge_form(rows: Matrix, r: int) -> int:
     flags, reason = kind >> FLAG_SHIFT & FLAG_MASK, kind >> REASON_SHIFT & REASON_MASK
     words = rows[r, 2], rows[r, 3], rows[r, 4], rows[r, 5], rows[r, 6], rows[r, 7]
     return fault_of_form(kind, kind & CODE_MASK, flags, reason, *words)
-
-
-@njit(cache=True)
-def _ask(
-    ledger: LedgerBook,
-    asked: Matrix,
-    answers: Matrix,
-    code: int,
-    reason: int,
-    time: int,
-    key: int,
-    debit: int,
-    credit: int,
-    amount: int,
-    pending_key: int,
-    timeout: int,
-) -> int:
-    """Put one row to the ledger; returns 0 if it was done, else the meter's refusal."""
-    asked[0, 0] = code | reason << REASON_SHIFT
-    asked[0, 1] = time
-    asked[0, 2] = key
-    asked[0, 3] = debit
-    asked[0, 4] = credit
-    asked[0, 5] = amount
-    asked[0, 6] = pending_key
-    asked[0, 7] = timeout
-    said = apply_rows(ledger, asked, answers)
-    return refusal_of_ledger(answers[said - 1, 0] & CODE_MASK, answers[said - 1, 7])
 
 
 # --- what each command does, once its form is right ---
@@ -205,58 +203,67 @@ def _hold(
         return fault
     if timeout < 0:
         return MeterRefusal.TIMEOUT_NEGATIVE
-    requests, prices = book.requests, book.price_lists
-    slot, place = seek(requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
+    if is_closed(book, key):
+        return MeterRefusal.REQUEST_CLOSED
+    slot, place = seek(book.requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place >= 0:
-        event[KIND], event[AMOUNT] = MeterEvent.REPEATED, requests[place, HELD_MICRO]
-        return fault_of_held_again(
-            requests[place, PARTIES] != parties,
-            requests[place, IN_MAX] != tokens_in,
-            requests[place, OUT_MAX] != tokens_out,
-            requests[place, TIMEOUT_NS] != timeout,
-        )
+        return _held_again(book, place, row, event)
+    spender = row_of_spender(book, row[SPENDER_OF_HOLD]) if row[SPENDER_OF_HOLD] != 0 else -1
     fault, debit, credit, owner, used = _find(book, ledger, parties, time)
+    if fault == 0 and row[SPENDER_OF_HOLD] != 0:
+        fault = fault_of_spender(spender, spender >= 0 and book.spenders[spender, CUSTOMER] != parties >> 32)
     if fault != 0:
         return fault
-    dearest, price_out = max(prices[used, PRICE_IN], prices[used, PRICE_CACHED]), prices[used, PRICE_OUT]
-    fault = fault_of_amount(time, timeout, tokens_in, dearest, tokens_out, price_out)
+    dearest, price_out, pieces = worst_prices(book, used, tokens_in)
+    fault = fault_of_amount(time, timeout, tokens_in, dearest, tokens_out, price_out, pieces)
     if fault != 0:
         return fault
-    held = (tokens_in * dearest + tokens_out * price_out) // PICO_PER_MICRO + 1
-    fault = _ask(
-        ledger,
-        asked,
-        answers,
-        LedgerCommand.HOLD,
-        MeterCommand.HOLD,
-        time,
-        4 * key,
-        debit,
-        credit,
-        held,
-        0,
-        timeout,
+    held = (tokens_in * dearest + tokens_out * price_out + pieces) // PICO_PER_MICRO + 1
+    if spender >= 0:
+        fault, limit = fault_of_limits(book, spender, time, held, tokens_in + tokens_out)
+        if fault != 0:
+            event[KIND] = limit << REASON_SHIFT
+            return fault
+    code, reason = LedgerCommand.HOLD, MeterCommand.HOLD
+    fault = ask(ledger, asked, answers, code, reason, time, 4 * key, debit, credit, held, 0, timeout)
+    if fault != 0:
+        return fault
+    book.request_slots[slot] = book.scalars[REQUEST_COUNT] + 1
+    book.books[owner, LAST_HOLD_NS] = time
+    _write_hold(book, row, held, used + 1, spender)
+    event[KIND], event[AMOUNT] = MeterEvent.HELD | (used + 1) << REASON_SHIFT, held
+    return 0
+
+
+@njit(cache=True)
+def _held_again(book: MeterBook, place: int, row: Words, event: Words) -> int:
+    """The answer to a HOLD of a known request, in row `place`."""
+    requests, spender = book.requests, book.deliveries[place, SPENDER_ROW] - 1
+    event[KIND], event[AMOUNT] = MeterEvent.REPEATED, requests[place, HELD_MICRO]
+    return fault_of_held_again(
+        requests[place, PARTIES] != row[3],
+        requests[place, IN_MAX] != row[4],
+        requests[place, OUT_MAX] != row[5],
+        requests[place, TIMEOUT_NS] != row[6],
+        (book.spenders[spender, SPENDER] if spender >= 0 else 0) != row[SPENDER_OF_HOLD],
     )
-    if fault != 0:
-        return fault
-    place = book.scalars[REQUEST_COUNT]
-    request = requests[place]
-    request[REQUEST], request[PARTIES], request[IN_MAX], request[OUT_MAX] = (
-        key,
-        parties,
-        tokens_in,
-        tokens_out,
-    )
+
+
+@njit(cache=True)
+def _write_hold(book: MeterBook, row: Words, held: int, number: int, spender: int) -> None:
+    """Enter an accepted HOLD, rated by list `number`, as the latest request, and count it in the limits of its spender (row, or -1)."""
+    place, time, timeout = book.scalars[REQUEST_COUNT], row[1], row[6]
+    request, delivery = book.requests[place], book.deliveries[place]
+    request[REQUEST], request[PARTIES], request[IN_MAX], request[OUT_MAX] = row[2], row[3], row[4], row[5]
     request[TIMEOUT_NS], request[HELD_MICRO] = timeout, held
-    request[STATUS] = RequestState.HELD | (used + 1) << REASON_SHIFT
+    request[STATUS] = RequestState.HELD | number << REASON_SHIFT
     if timeout > 0:
         request[EXPIRES_NS] = time + timeout
         push(book, time + timeout, place)
-    book.request_slots[slot] = place + 1
+    if spender >= 0:
+        delivery[SPENDER_ROW], delivery[HELD_NS] = spender + 1, time
+        delivery[COUNTED] = count_in(book, spender, time, held, row[4] + row[5])
     book.scalars[REQUEST_COUNT] = place + 1
-    book.books[owner, LAST_HOLD_NS] = time
-    event[KIND], event[AMOUNT] = MeterEvent.HELD | (used + 1) << REASON_SHIFT, held
-    return 0
 
 
 @njit(cache=True)
@@ -282,63 +289,74 @@ def _deliver(
     book: MeterBook, ledger: LedgerBook, row: Words, event: Words, asked: Matrix, answers: Matrix
 ) -> int:
     time, key, parties, tokens_in, tokens_cached, tokens_out = row[1], row[2], row[3], row[4], row[5], row[6]
-    flags = row[KIND] >> FLAG_SHIFT
     fault = fault_of_tokens(tokens_in, tokens_cached, tokens_out)
     if fault != 0:
         return fault
-    requests, deliveries = book.requests, book.deliveries
+    if is_closed(book, key):
+        return MeterRefusal.REQUEST_CLOSED
+    requests = book.requests
     _, place = seek(requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place < 0:
         return MeterRefusal.REQUEST_UNKNOWN
     status = requests[place, STATUS]
-    state, number = status & CODE_MASK, status >> REASON_SHIFT
+    state, at = status & CODE_MASK, (status >> REASON_SHIFT) - 1
     if state == RequestState.SETTLED:
-        event[KIND], event[AMOUNT] = row[KIND] & ~CODE_MASK | MeterEvent.REPEATED, deliveries[place, CHARGE]
-        return fault_of_delivered_again(
-            requests[place, PARTIES] != parties,
-            deliveries[place, USED_TOKENS_IN] != tokens_in,
-            deliveries[place, USED_TOKENS_CACHED] != tokens_cached,
-            deliveries[place, USED_TOKENS_OUT] != tokens_out,
-            flags != status >> FLAG_SHIFT & FLAG_MASK,
-        )
-    exceeds = tokens_in > requests[place, IN_MAX] or tokens_out > requests[place, OUT_MAX]
-    fault = fault_of_delivery(requests[place, PARTIES] != parties, state, exceeds)
+        return _delivered_again(book, place, row, event)
+    exceeds, legs_exceed = excess_of_legs(book, place, at, tokens_in, tokens_cached, tokens_out)
+    exceeds |= tokens_in > requests[place, IN_MAX] or tokens_out > requests[place, OUT_MAX]
+    fault = fault_of_delivery(requests[place, PARTIES] != parties, state, exceeds, legs_exceed)
     if fault != 0:
         return fault
-    cost = cost_pico(
-        book.price_lists, number - 1, flags, tokens_in - tokens_cached, tokens_cached, tokens_out
-    )
+    batch, uncached = row[KIND] >> FLAG_SHIFT, tokens_in - tokens_cached
+    if book.price_lists[at, BLOCK] == 0 and book.deliveries[place, LEGS_ROW] == 0:
+        cost = cost_pico(book.price_lists, at, batch, uncached, tokens_cached, tokens_out)
+    else:
+        cost = cost_by_legs(book, place, at, batch, tokens_in, tokens_cached, tokens_out)
     customer = party_row(book, PartyRole.CUSTOMER, parties >> 32)
-    supplier = party_row(book, PartyRole.SUPPLIER, parties >> 16 & SUPPLIER_MAX)
     rest = cost % PICO_PER_MICRO + book.parties[customer, CARRY]
     charge = cost // PICO_PER_MICRO + rest // PICO_PER_MICRO
-    fault = _ask(
-        ledger,
-        asked,
-        answers,
-        LedgerCommand.POST,
-        MeterCommand.DELIVER,
-        time,
-        4 * key + 1,
-        0,
-        0,
-        charge,
-        4 * key,
-        0,
-    )
+    code, reason = LedgerCommand.POST, MeterCommand.DELIVER
+    fault = ask(ledger, asked, answers, code, reason, time, 4 * key + 1, 0, 0, charge, 4 * key, 0)
     if fault != 0:
         return fault
     book.parties[customer, CARRY] = rest % PICO_PER_MICRO
+    _write_delivery(book, place, customer, row, charge)
+    event[KIND], event[AMOUNT] = MeterEvent.SETTLED | requests[place, STATUS] & ~CODE_MASK, charge
+    return 0
+
+
+@njit(cache=True)
+def _delivered_again(book: MeterBook, place: int, row: Words, event: Words) -> int:
+    """The answer to a DELIVER of a settled request, in row `place`."""
+    delivery = book.deliveries[place]
+    event[KIND], event[AMOUNT] = row[KIND] & ~CODE_MASK | MeterEvent.REPEATED, delivery[CHARGE]
+    return fault_of_delivered_again(
+        book.requests[place, PARTIES] != row[3],
+        delivery[USED_TOKENS_IN] != row[4],
+        delivery[USED_TOKENS_CACHED] != row[5],
+        delivery[USED_TOKENS_OUT] != row[6],
+        row[KIND] >> FLAG_SHIFT != book.requests[place, STATUS] >> FLAG_SHIFT & FLAG_MASK,
+    )
+
+
+@njit(cache=True)
+def _write_delivery(book: MeterBook, place: int, customer: int, row: Words, charge: int) -> None:
+    """Enter what the request in row `place` used and cost, and give back to its limits what it did not use."""
+    tokens_in, tokens_cached, tokens_out = row[4], row[5], row[6]
+    supplier = party_row(book, PartyRole.SUPPLIER, row[3] >> 16 & SUPPLIER_MAX)
     for party in (customer, supplier):
         book.parties[party, CHARGED] += charge
         book.parties[party, USED_IN] += tokens_in
         book.parties[party, USED_CACHED] += tokens_cached
         book.parties[party, USED_OUT] += tokens_out
-    deliveries[place, USED_TOKENS_IN], deliveries[place, USED_TOKENS_CACHED] = tokens_in, tokens_cached
-    deliveries[place, USED_TOKENS_OUT], deliveries[place, CHARGE] = tokens_out, charge
-    requests[place, STATUS] = RequestState.SETTLED | flags << FLAG_SHIFT | number << REASON_SHIFT
-    event[KIND], event[AMOUNT] = MeterEvent.SETTLED | flags << FLAG_SHIFT | number << REASON_SHIFT, charge
-    return 0
+    request, delivery = book.requests[place], book.deliveries[place]
+    delivery[USED_TOKENS_IN], delivery[USED_TOKENS_CACHED] = tokens_in, tokens_cached
+    delivery[USED_TOKENS_OUT], delivery[CHARGE] = tokens_out, charge
+    if delivery[COUNTED] != 0:
+        tokens = request[IN_MAX] + request[OUT_MAX] - tokens_in - tokens_out
+        give_back(book, place, row[TIME], request[HELD_MICRO] - charge, tokens, 0)
+    flags = row[KIND] >> FLAG_SHIFT << FLAG_SHIFT
+    request[STATUS] = RequestState.SETTLED | flags | request[STATUS] >> REASON_SHIFT << REASON_SHIFT
 
 
 @njit(cache=True)
@@ -346,6 +364,8 @@ def _void(
     book: MeterBook, ledger: LedgerBook, row: Words, event: Words, asked: Matrix, answers: Matrix
 ) -> int:
     time, key = row[1], row[2]
+    if is_closed(book, key):
+        return MeterRefusal.REQUEST_CLOSED
     _, place = seek(book.requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place < 0:
         return MeterRefusal.REQUEST_UNKNOWN
@@ -355,21 +375,10 @@ def _void(
         return 0
     fault = fault_of_void(status & CODE_MASK)
     if fault == 0:
-        fault = _ask(
-            ledger,
-            asked,
-            answers,
-            LedgerCommand.VOID,
-            MeterCommand.VOID,
-            time,
-            4 * key + 2,
-            0,
-            0,
-            0,
-            4 * key,
-            0,
-        )
+        code, reason = LedgerCommand.VOID, MeterCommand.VOID
+        fault = ask(ledger, asked, answers, code, reason, time, 4 * key + 2, 0, 0, 0, 4 * key, 0)
     if fault == 0:
+        release(book, place, time)
         book.requests[place, STATUS] = RequestState.VOIDED | status >> REASON_SHIFT << REASON_SHIFT
         _tell_of(book, place, MeterEvent.VOIDED, time, event)
     return fault
@@ -386,11 +395,12 @@ def _expire(
         drop_top(book)
         status = book.requests[place, STATUS]
         if status & CODE_MASK == RequestState.HELD:
+            release(book, place, expires)
             book.requests[place, STATUS] = RequestState.EXPIRED | status >> REASON_SHIFT << REASON_SHIFT
             _tell_of(book, place, MeterEvent.EXPIRED, expires, events[said])
             said += 1
     if said > before:
-        _ask(ledger, asked, answers, LedgerCommand.TICK, 0, time, 0, 0, 0, 0, 0, 0)
+        ask(ledger, asked, answers, LedgerCommand.TICK, 0, time, 0, 0, 0, 0, 0, 0)
     return said
 
 

@@ -7,7 +7,20 @@ from its higher bits, so that structured keys (a customer in the high bits, mult
 
 from numba import njit
 
-from ciyuan.gateway.book import LATEST, OLDER, PARTY_BITS, PARTY_KEY, VALID_FROM, Matrix, MeterBook, Slots
+from ciyuan.gateway.book import (
+    CLOSED_END,
+    CLOSED_FIRST,
+    LATEST,
+    OLDER,
+    PARTY_BITS,
+    PARTY_KEY,
+    SPENDER,
+    SPENDER_BITS,
+    VALID_FROM,
+    Matrix,
+    MeterBook,
+    Slots,
+)
 
 HOME_FACTOR, STRIDE_FACTOR = 0x369DEA0F31A53F85, 0x27BB2EE687B0B0FD
 """Odd multipliers; the hash takes the product's bits from 32 up."""
@@ -39,6 +52,19 @@ def party_row(book: MeterBook, role: int, number: int) -> int:
     """The row of a party, -1 if it is not enrolled."""
     _, place = seek(book.parties, PARTY_KEY, book.party_slots, book.scalars[PARTY_BITS], role << 32 | number)
     return place
+
+
+@njit(cache=True)
+def row_of_spender(book: MeterBook, number: int) -> int:
+    """The row of a spender, -1 if there is none of that number."""
+    _, place = seek(book.spenders, SPENDER, book.spender_slots, book.scalars[SPENDER_BITS], number)
+    return place
+
+
+@njit(cache=True)
+def is_closed(book: MeterBook, key: int) -> bool:
+    """Whether a request's key is in the closed range."""
+    return bool(key < book.scalars[CLOSED_END] and key >= book.scalars[CLOSED_FIRST])
 
 
 @njit(cache=True)

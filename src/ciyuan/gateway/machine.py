@@ -35,10 +35,22 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.rows import ROW_WORDS, TIME
 from ciyuan.basics.state import state_hash
-from ciyuan.gateway.book import CLOCK, HEAP_SIZE, LIST_COUNT, PARTY_COUNT, REQUEST_COUNT
+from ciyuan.gateway.book import (
+    BLOCK,
+    CHARGE,
+    CLOCK,
+    CLOSED_END,
+    CLOSED_FIRST,
+    HEAP_SIZE,
+    LIST_COUNT,
+    PARTY_COUNT,
+    REQUEST_COUNT,
+)
 from ciyuan.gateway.edge import checked_batch, checked_parts
-from ciyuan.gateway.growth import book_of, empty_book, grown, parts_of
+from ciyuan.gateway.growth import empty_book, grown, spare
+from ciyuan.gateway.keeping import book_of, parts_of
 from ciyuan.gateway.kernel import meter_rows
+from ciyuan.gateway.limits import LimitView, SpenderView, limit_view, spender_view
 from ciyuan.ledger.machine import Ledger
 
 
@@ -48,7 +60,9 @@ class Meter:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._book = empty_book()
+        self._spare = 0
         self._asked = np.zeros((1, ROW_WORDS), np.int64)
+        self._answers = np.empty((0, ROW_WORDS), np.int64)
 
     def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Apply an (n, 8) int64 batch of commands; returns the (m, 8) events. Raises Malformed for any other shape or
@@ -64,13 +78,24 @@ class Meter:
             not rows.flags.writeable
         ):  # the kernel is compiled for arrays that can be written to, and for no others
             rows = rows.copy()
-        self._book = grown(self._book, rows)
+        self._make_room(rows)
+        book = self._book
+        said = 2 * len(rows)
+        pending = int(book.scalars[HEAP_SIZE])
+        if pending and book.heap[0, 0] <= rows[:, TIME].max():
+            said += pending
+        events = np.empty((said, ROW_WORDS), np.int64)
+        return events[: meter_rows(book, self.ledger.book, rows, events, self._asked, self._answers)]
+
+    def _make_room(self, rows: NDArray[np.int64]) -> None:
+        """Room for a batch in both books, and for what the ledger can say to one row: its answer, and every hold that expires."""
+        if len(rows) > self._spare:
+            self._book = grown(self._book, rows)
+            self._spare = spare(self._book)
+        self._spare -= len(rows)
         self.ledger.reserve(len(rows))
-        answers = np.empty(
-            (self.ledger.events_room(len(rows), int(rows[:, TIME].max())), ROW_WORDS), np.int64
-        )
-        events = np.empty((2 * len(rows) + int(self._book.scalars[HEAP_SIZE]), ROW_WORDS), np.int64)
-        return events[: meter_rows(self._book, self.ledger.book, rows, events, self._asked, answers)]
+        if len(self._answers) <= len(self.ledger.book.heap):
+            self._answers = np.empty((len(self.ledger.book.heap) + 1, ROW_WORDS), np.int64)
 
     # --- what can be asked: views that cannot be written to, and show the meter as it stands until the next command ---
 
@@ -97,10 +122,29 @@ class Meter:
     @property
     def deliveries(self) -> NDArray[np.int64]:
         """(n, 4), one for each of `requests`: tokens in, cached, out, micro-units charged; zeros while not settled."""
-        return self._view(self._book.deliveries, REQUEST_COUNT)
+        return self._view(self._book.deliveries, REQUEST_COUNT, CHARGE + 1)
 
-    def _view(self, table: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        view = table[: int(self._book.scalars[count]), :ROW_WORDS]
+    @property
+    def has_legs(self) -> NDArray[np.bool_]:
+        """(n,), one for each of `price_lists`: whether some leg has a price of its own, so that its deliveries cost more than the
+        three counts of their events say."""
+        return self._book.price_lists[: int(self._book.scalars[LIST_COUNT]), BLOCK] > 0
+
+    @property
+    def closed(self) -> tuple[int, int]:
+        """The first of the closed request keys, and one past the last; (0, 0) if none are."""
+        return int(self._book.scalars[CLOSED_FIRST]), int(self._book.scalars[CLOSED_END])
+
+    def limit(self, number: int, now_ns: int) -> LimitView | None:
+        """A limit as it stands at a moment not before the clock; None if there is none of that number."""
+        return limit_view(self._book, number, now_ns)
+
+    def spender(self, number: int) -> SpenderView | None:
+        """A spender and the limits on it; None if there is none of that number."""
+        return spender_view(self._book, number)
+
+    def _view(self, table: NDArray[np.int64], count: int, columns: int = ROW_WORDS) -> NDArray[np.int64]:
+        view = table[: int(self._book.scalars[count]), :columns]
         view.flags.writeable = False
         return view
 
@@ -112,7 +156,7 @@ class Meter:
 
     def restore(self, parts: Mapping[str, NDArray[np.int64]]) -> None:
         """Take the state of a snapshot; the ledger is restored apart. Raises Malformed, changing nothing, if it is none."""
-        self._book = book_of(checked_parts(parts))
+        self._book, self._spare = book_of(checked_parts(parts)), 0
 
     def state_hash(self) -> str:
         """The fingerprint of the snapshot."""

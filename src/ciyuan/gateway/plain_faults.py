@@ -5,7 +5,7 @@ answer, and a test that takes them all sees that the order is kept. What the led
 refusals are declared last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -20,19 +20,24 @@ from ciyuan.gateway.messages import (
     CUSTOMER_MAX,
     GRADE_MAX,
     KEY,
+    LEG_AND_STEP,
+    LEG_BOUND,
     PARTIES,
     PARTY,
     PRICE_LISTS_MAX,
     PRICE_MAX,
     REQUEST_MAX,
     ROLE,
+    SPENDER_OF_HOLD,
     SUPPLIER,
     SUPPLIER_MAX,
     TIMEOUT,
+    TOKENS_CACHED,
     TOKENS_IN,
     TOKENS_IN_MAX,
     TOKENS_MAX,
     TOKENS_OUT,
+    TOKENS_OUT_MAX,
     VALID_FROM,
     MeterCommand,
     MeterFlag,
@@ -43,8 +48,12 @@ from ciyuan.gateway.messages import (
     grade_of,
     supplier_of,
 )
-from ciyuan.gateway.plain_state import State
-from ciyuan.gateway.rating import worst_cost_pico
+from ciyuan.gateway.plain_leg_faults import of_leg_price, of_leg_used
+from ciyuan.gateway.plain_legs import exceed_whole, leg_prices_of, too_many_pieces, usage_of
+from ciyuan.gateway.plain_spender_faults import of_close, of_holds_spender, of_limit, of_limits, of_spender
+from ciyuan.gateway.plain_state import Request, State
+from ciyuan.gateway.rating import hold_micro, worst_cost_by_legs, worst_cost_pico
+from ciyuan.gateway.usage import Leg
 from ciyuan.ledger.messages import AccountFlag, AccountView
 
 KIND_WORD_END = 1 << 40
@@ -52,12 +61,24 @@ KIND_WORD_END = 1 << 40
 UNUSED = {
     MeterCommand.ENROL: (5, 6, 7),
     MeterCommand.PRICES: (),
-    MeterCommand.HOLD: (7,),
+    MeterCommand.HOLD: (),
     MeterCommand.DELIVER: (7,),
     MeterCommand.VOID: (3, 4, 5, 6, 7),
     MeterCommand.TICK: (2, 3, 4, 5, 6, 7),
+    MeterCommand.SPENDER: (5, 6, 7),
+    MeterCommand.LIMIT: (7,),
+    MeterCommand.LEG_PRICE: (),
+    MeterCommand.LEG_USED: (5, 6, 7),
+    MeterCommand.CLOSE: (4, 5, 6, 7),
 }
-OF_A_REQUEST = (MeterCommand.HOLD, MeterCommand.DELIVER, MeterCommand.VOID)
+OF_A_REQUEST = (MeterCommand.HOLD, MeterCommand.DELIVER, MeterCommand.VOID, MeterCommand.LEG_USED)
+RARER: Mapping[MeterCommand, Callable[[State, Row], Iterator[MeterRefusal]]] = {
+    MeterCommand.SPENDER: of_spender,
+    MeterCommand.LIMIT: of_limit,
+    MeterCommand.LEG_PRICE: of_leg_price,
+    MeterCommand.LEG_USED: of_leg_used,
+    MeterCommand.CLOSE: of_close,
+}
 Faults = Iterator[MeterRefusal]
 
 
@@ -91,7 +112,7 @@ def faults_of(state: State, ledger: LedgerLike, row: Row) -> Faults:
         yield MeterRefusal.FLAG_NOT_ALLOWED
     if reason_of(row[KIND]) > (100 if code == MeterCommand.PRICES else 0):
         yield MeterRefusal.REASON_NOT_ALLOWED
-    if any(row[word] for word in UNUSED[MeterCommand(code)]):
+    if any(row[word] for word in _unused(code, row)):
         yield MeterRefusal.UNUSED_WORD_NOT_ZERO
     if code in OF_A_REQUEST and not 1 <= row[KEY] <= REQUEST_MAX:
         yield MeterRefusal.REQUEST_OUT_OF_RANGE
@@ -105,6 +126,15 @@ def faults_of(state: State, ledger: LedgerLike, row: Row) -> Faults:
         yield from _of_delivery(state, row)
     elif code == MeterCommand.VOID:
         yield from _of_void(state, row)
+    elif code in RARER:
+        yield from RARER[MeterCommand(code)](state, row)
+
+
+def _unused(code: int, row: Row) -> tuple[int, ...]:
+    """The words that a row does not use. Without a step, only a piece has a bound."""
+    if code == MeterCommand.LEG_PRICE and 0 <= row[LEG_AND_STEP] < Leg.IMAGES:
+        return (LEG_BOUND,)
+    return UNUSED[MeterCommand(code)]
 
 
 def list_for(state: State, row: Row) -> PriceList | None:
@@ -168,6 +198,9 @@ def _of_hold(state: State, ledger: LedgerLike, row: Row) -> Faults:
         yield MeterRefusal.TOKENS_OVER_LIMIT
     if timeout_ns < 0:
         yield MeterRefusal.TIMEOUT_NEGATIVE
+    if state.is_closed(row[KEY]):
+        yield MeterRefusal.REQUEST_CLOSED
+        return
     known = state.requests.get(row[KEY])
     if known is not None:
         yield from _differences(
@@ -175,14 +208,37 @@ def _of_hold(state: State, ledger: LedgerLike, row: Row) -> Faults:
             (tokens_in, known.tokens_in_max, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_IN),
             (tokens_out, known.tokens_out_max, MeterRefusal.EXISTS_WITH_DIFFERENT_TOKENS_OUT),
             (timeout_ns, known.timeout_ns, MeterRefusal.EXISTS_WITH_DIFFERENT_TIMEOUT),
+            (row[SPENDER_OF_HOLD], known.spender, MeterRefusal.EXISTS_WITH_DIFFERENT_SPENDER),
         )
         return
     yield from _of_parties(state, ledger, row)
+    yield from of_holds_spender(state.tree, row[SPENDER_OF_HOLD], customer_of(row[PARTIES]))
     if row[TIME] + timeout_ns > INT64_MAX:
         yield MeterRefusal.TIMEOUT_OVERFLOW
     prices = list_for(state, row)
-    if prices is not None and worst_cost_pico(prices, tokens_in, tokens_out) > INT64_MAX:
+    if prices is not None and worst_cost(state, prices, row) > INT64_MAX:
         yield MeterRefusal.AMOUNT_OVERFLOW
+    yield from (refusal for refusal, _ in limits_that_refuse(state, row))
+
+
+def limits_that_refuse(state: State, row: Row) -> list[tuple[MeterRefusal, int]]:
+    """The refusals of a new HOLD by limits, the first of them first, each with the limit's number."""
+    prices, spender = list_for(state, row), row[SPENDER_OF_HOLD]
+    tokens = row[TOKENS_IN_MAX] + row[TOKENS_OUT_MAX]
+    if prices is None or spender not in state.tree.spenders or row[KEY] in state.requests:
+        return []
+    if min(row[TOKENS_IN_MAX], row[TOKENS_OUT_MAX]) < 0:
+        return []
+    return list(of_limits(state.tree, spender, row[TIME], hold_micro(worst_cost(state, prices, row)), tokens))
+
+
+def worst_cost(state: State, prices: PriceList, row: Row) -> int:
+    """The most that a HOLD row can cost by a list, in pico-units."""
+    said = state.legs.get(state.number_of(prices))
+    most = (row[TOKENS_IN_MAX], row[TOKENS_OUT_MAX])
+    if said is None:
+        return worst_cost_pico(prices, *most)
+    return worst_cost_by_legs(leg_prices_of(prices, said), *most, said.most)
 
 
 def _of_parties(state: State, ledger: LedgerLike, row: Row) -> Faults:
@@ -214,6 +270,9 @@ def _of_delivery(state: State, row: Row) -> Faults:
         yield MeterRefusal.TOKENS_OVER_LIMIT
     if cached > tokens_in:
         yield MeterRefusal.CACHED_EXCEEDS_INPUT
+    if state.is_closed(row[KEY]):
+        yield MeterRefusal.REQUEST_CLOSED
+        return
     request = state.requests.get(row[KEY])
     if request is None:
         yield MeterRefusal.REQUEST_UNKNOWN
@@ -233,11 +292,31 @@ def _of_delivery(state: State, row: Row) -> Faults:
         yield MeterRefusal.HOLD_VOIDED
     if request.state == RequestState.EXPIRED:
         yield MeterRefusal.HOLD_EXPIRED
-    if tokens_in > request.tokens_in_max or tokens_out > request.tokens_out_max:
+    yield from _of_what_was_held(state, request, row)
+
+
+def _of_what_was_held(state: State, request: Request, row: Row) -> Faults:
+    """Whether a delivery is more than was held, or what was told of its legs more than it."""
+    many = row[TOKENS_IN] > request.tokens_in_max or row[TOKENS_OUT] > request.tokens_out_max
+    whole = True
+    if request.told is not None:
+        usage, said = (
+            usage_of(row[TOKENS_IN], row[TOKENS_CACHED], row[TOKENS_OUT], request.told),
+            state.legs.get(request.list_number),
+        )
+        if said is not None:
+            many |= too_many_pieces(leg_prices_of(state.lists[request.list_number - 1][0], said), said, usage)
+        whole = not exceed_whole(usage)
+    if many:
         yield MeterRefusal.EXCEEDS_HOLD
+    if not whole:
+        yield MeterRefusal.LEGS_EXCEED_WHOLE
 
 
 def _of_void(state: State, row: Row) -> Faults:
+    if state.is_closed(row[KEY]):
+        yield MeterRefusal.REQUEST_CLOSED
+        return
     request = state.requests.get(row[KEY])
     if request is None:
         yield MeterRefusal.REQUEST_UNKNOWN

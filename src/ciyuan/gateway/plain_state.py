@@ -12,6 +12,8 @@ from ciyuan.basics.rows import Row, code_of, flags_of, kind_word, reason_of
 from ciyuan.basics.tokens import Legs
 from ciyuan.gateway.edge import PART_WIDTHS
 from ciyuan.gateway.messages import MeterFlag, RequestState
+from ciyuan.gateway.plain_legs import TOLD, SaidLegs
+from ciyuan.gateway.plain_spenders import Limit, Spender, Tree
 from ciyuan.gateway.rating import list_in_force
 
 
@@ -43,7 +45,9 @@ class Party:
 
 @dataclass(slots=True)
 class Request:
-    """One request. `used` is None until it is settled; `expires_ns` is 0 if it never does."""
+    """One request. `used` is None until it is settled; `expires_ns` is 0 if it never does; `spender` is 0 if it has none; `told`
+    are the counts of legs that LEG_USED rows told, None if none did.
+    """
 
     key: int
     parties: int
@@ -56,6 +60,10 @@ class Request:
     state: RequestState = RequestState.HELD
     used: Legs | None = None
     charge_micro: int = 0
+    spender: int = 0
+    held_ns: int = 0
+    counted: int = 0
+    told: dict[int, int] | None = None
 
     def row(self) -> Row:
         """The request's row of the snapshot."""
@@ -71,6 +79,11 @@ class Request:
             self.held_micro,
             status,
         )
+
+    @property
+    def tokens_max(self) -> int:
+        """Tokens in and out at most."""
+        return self.tokens_in_max + self.tokens_out_max
 
     def delivery(self) -> tuple[int, int, int, int]:
         """The request's row of the snapshot's deliveries."""
@@ -95,7 +108,8 @@ class Request:
 @dataclass(slots=True)
 class State:
     """The whole state. Lists are numbered from 1 in the order of acceptance and kept with the time of it; `books`
-    gives the time of the last hold of a supplier's grade.
+    gives the time of the last hold of a supplier's grade, `legs` what was said of the legs of a list by its number, `told` the
+    requests of whose legs was told, in that order.
     """
 
     clock_ns: int = 0
@@ -103,6 +117,14 @@ class State:
     lists: list[tuple[PriceList, int]] = field(default_factory=list)
     books: dict[tuple[int, int], int] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
+    tree: Tree = field(default_factory=Tree)
+    legs: dict[int, SaidLegs] = field(default_factory=dict)
+    told: list[int] = field(default_factory=list)
+    closed: tuple[int, int] | None = None
+
+    def is_closed(self, key: int) -> bool:
+        """Whether a request's key is closed."""
+        return self.closed is not None and self.closed[0] <= key < self.closed[1]
 
     def lists_of(self, supplier: int, grade: int) -> list[PriceList]:
         """All lists of a supplier's grade."""
@@ -130,11 +152,29 @@ class State:
             "books": [(*pair, last_hold_ns) for pair, last_hold_ns in self.books.items()],
             "requests": [request.row() for request in self.requests.values()],
             "deliveries": [request.delivery() for request in self.requests.values()],
+            "spenders": [(who.number, who.parent, who.customer) for who in self.tree.spenders.values()],
+            "limits": [limit.row() for limit in self.tree.limits.values()],
+            "spends": [
+                (request.key, request.spender, request.held_ns, request.counted)
+                for request in self.requests.values()
+                if request.spender
+            ],
+            "leg_prices": [
+                (number, step, leg, price, said.bound(step, leg))
+                for number, said in sorted(self.legs.items())
+                for (step, leg), price in sorted(said.prices.items())
+            ],
+            "leg_counts": [self._told_row(key) for key in self.told],
+            "closed": [self.closed] if self.closed else [],
             "clock": [(self.clock_ns,)],
         }
         return {
             name: np.array(part, dtype=np.int64).reshape(-1, PART_WIDTHS[name]) for name, part in rows.items()
         }
+
+    def _told_row(self, key: int) -> tuple[int, ...]:
+        told = self.requests[key].told or {}
+        return (key, *(told.get(leg, 0) for leg in TOLD))
 
     @classmethod
     def of(cls, parts: Mapping[str, NDArray[np.int64]]) -> Self:
@@ -146,7 +186,23 @@ class State:
         state.books = {(supplier, grade): last_hold_ns for supplier, grade, last_hold_ns in rows["books"]}
         for row, delivery in zip(rows["requests"], rows["deliveries"], strict=True):
             state.requests[row[0]] = _request_of(row, delivery)
+        state._take_spenders_and_legs(rows)
         return state
+
+    def _take_spenders_and_legs(self, rows: Mapping[str, list[list[int]]]) -> None:
+        for number, parent, customer in rows["spenders"]:
+            self.tree.spenders[number] = Spender(number, parent, customer)
+        for row in rows["limits"]:
+            self.tree.put(Limit(*row))
+        for key, spender, held_ns, counted in rows["spends"]:
+            request = self.requests[key]
+            request.spender, request.held_ns, request.counted = spender, held_ns, counted
+        for number, step, leg, price, bound in rows["leg_prices"]:
+            self.legs.setdefault(number, SaidLegs()).say(step, leg, price, bound)
+        for key, *counts in rows["leg_counts"]:
+            self.told.append(key)
+            self.requests[key].told = dict(zip(TOLD, counts, strict=True))
+        self.closed = (rows["closed"][0][0], rows["closed"][0][1]) if rows["closed"] else None
 
 
 def _list_row(known: PriceList, time_ns: int) -> Row:
