@@ -14,6 +14,7 @@ from ciyuan.ledger import (
     Event,
     Flag,
     Refusal,
+    close_row,
     hold_row,
     open_row,
     post_row,
@@ -80,7 +81,7 @@ _AMOUNTS = (1, 5, 5, 40, 40, 300, 900, INT64_MAX - 2 * FUNDED)
 _TIMEOUTS = (0, 1, 2, 3, 5, 8, 13, 0)
 _ACTIONS = (
     *("transfer", "hold", "hold", "hold", "post", "post", "post", "void", "again", "again"),
-    *("altered", "altered", "spoiled", "open", "tick"),
+    *("altered", "altered", "spoiled", "open", "tick", "close", "close"),
 )
 _steps = st.tuples(st.sampled_from(_ACTIONS), *[st.integers(0, 7)] * 5)
 
@@ -119,6 +120,8 @@ def _row(
         if action == "void":
             return void_row(now, key, held[2])
         return post_row(now, key, held[2], min(held[5], _AMOUNTS[b]) - c % 2, keep=d % 2 == 0)
+    if action == "close":
+        return _closing(now, a, b, key, flow)
     if action in ("again", "altered") and flow:
         old = list(flow[-1 - (a * 8 + b) % len(flow)])
         old[1] = now
@@ -136,6 +139,17 @@ def _row(
     word = (0, 2, 3, 4, 5, 6, 7, 0)[a]
     spoiled[word] = (199, fresh[0] | 4 << 16, fresh[0] | 1 << 41)[b % 3] if word == 0 else _SPOILS[b % 7]
     return _as_row(spoiled)
+
+
+def _closing(now: int, a: int, b: int, key: int, flow: list[Row]) -> Row:
+    """A range of the last keys or of any before, often one that begins where one ended or ends where one began."""
+    before = [row for row in flow if row[0] & 0xFFFF == Command.CLOSE and 0 < row[2] < row[3] < 2**50]
+    first = 1 + (a * 8 + b) % key if b < 6 else 2**50 + 1 + a % 4
+    if before and a % 3 == 1:
+        first = before[-1][3]
+    if before and a % 3 == 2:
+        return close_row(now, max(before[-1][2] - b, 1), before[-1][2])
+    return close_row(now, first, first + (1, 1, 2, 3, 5, 9, 2, 1)[b], reason=a // 7)
 
 
 def _sides(a: int, b: int) -> tuple[int, int]:

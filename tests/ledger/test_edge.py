@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.ledger import HoldStatus, hold_row, post_row, tick_row, transfer_row
+from ciyuan.ledger import HoldStatus, close_row, hold_row, post_row, tick_row, transfer_row
 from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.plain import PlainLedger
 from tests.ledger.flows import POOR, RICH, AnyLedger, opened, say
@@ -24,6 +24,9 @@ def standing() -> Parts:
         hold_row(1, 2, RICH, POOR, 60),
         post_row(2, 3, 2, 5),
         tick_row(4),
+        transfer_row(4, 7, RICH, POOR, 3),
+        close_row(4, 7, 9),
+        close_row(4, 30, 40),
     )
     return ledger.snapshot()
 
@@ -58,8 +61,14 @@ SPOILED: dict[str, tuple[str, Callable[[Parts], None]]] = {
     "a transfer from the future": ("transfers", _set("transfers", (5, 1), 5)),
     "transfers out of order": ("transfers", _set("transfers", (0, 1), 3)),
     "an account that is not open": ("transfers", _set("transfers", (0, 4), 7)),
+    "accounts of two assets": ("transfers", _set("transfers", (0, 4), 5)),
     "a negative amount": ("transfers", _set("transfers", (0, 5), -1)),
     "a negative timeout": ("transfers", _set("transfers", (3, 7), -1)),
+    "a closed range that is empty": ("closed", _set("closed", (0, 1), 7)),
+    "closed ranges that touch": ("closed", _set("closed", (0, 1), 30)),
+    "closed ranges out of order": ("closed", _replace("closed", lambda part: part[::-1])),
+    "nine closed ranges": ("closed", _replace("closed", lambda part: np.arange(50, 68).reshape(9, 2) * 2)),
+    "a closed key that is known": ("closed", _set("closed", (0, 0), 3)),
     "a hold's row missing": ("holds", _replace("holds", lambda part: part[1:])),
     "a hold that is no HOLD": ("holds", _set("holds", (0, 0), 2)),
     "an unknown status": ("holds", _set("holds", (1, 1), 4)),
@@ -71,7 +80,11 @@ SPOILED: dict[str, tuple[str, Callable[[Parts], None]]] = {
         "accounts",
         _replace("holds", lambda part: part * [1, 1, 0] + [0, 1, 0]),
     ),
-    "posted sums that differ": ("accounts", _set("transfers", (0, 5), 999)),
+    "more posted than in the sums": ("accounts", _set("transfers", (0, 5), 9_999)),
+    "more in the sums than posted, with nothing closed": (
+        "accounts",
+        _replace("closed", lambda part: part[:0]),
+    ),
 }
 
 
@@ -97,6 +110,7 @@ def test_a_snapshot_is_taken_whatever_its_memory_order():
     twin.restore(parts)
     assert ledger.state_hash() == twin.state_hash()
     assert ledger.snapshot()["holds"].tolist() == [[3, HoldStatus.PENDING, 50], [4, HoldStatus.POSTED, 0]]
+    assert ledger.closed.tolist() == twin.closed.tolist() == [[7, 9], [30, 40]]
 
 
 def test_an_empty_ledger_has_a_snapshot_too():

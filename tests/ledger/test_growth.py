@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.ledger import Event, growth, hold_row, open_row, tick_row, transfer_row, void_row
+from ciyuan.ledger import (
+    Event,
+    close_row,
+    growth,
+    hold_row,
+    open_row,
+    post_row,
+    tick_row,
+    transfer_row,
+    void_row,
+)
 from ciyuan.ledger.book import HEAP_SIZE, SLOT_BITS
 from ciyuan.ledger.growth import FIRST_ROOM, empty_book, grown
 from ciyuan.ledger.machine import Ledger
@@ -68,3 +78,39 @@ def test_a_full_ledger_says_so(monkeypatch: pytest.MonkeyPatch):
         ledger.apply(matrix(transfer_row(1, key, RICH, POOR, 1) for key in range(1, 2_001)))
     assert ledger.state_hash() == before
     assert ledger.posted(RICH) == FUNDED
+
+
+def test_a_ledger_whose_keys_are_closed_stops_growing():
+    """Two million rows in rounds of 10,000: holds and their posts, of which the round before the last is closed."""
+    ledger = opened(Ledger())
+    half = np.arange(5_000, dtype=np.int64)
+    rows = np.zeros((10_000, 8), dtype=np.int64)
+    rows[:5_000] = hold_row(0, 1, WORLD, POOR, 9, 10**6)
+    rows[5_000:] = post_row(0, 1, 1, 4)
+    sizes = set()
+    for turn in range(200):
+        keys = 10_000 * turn + 2 * half + 1
+        rows[:, 1], rows[:5_000, 2], rows[5_000:, 2], rows[5_000:, 6] = turn, keys, keys + 1, keys
+        assert (ledger.apply(rows)[:, 0] & 0xFFFF).tolist() == [Event.HELD] * 5_000 + [Event.POSTED] * 5_000
+        if turn > 1:
+            first = 10_000 * (turn - 2) + 1
+            (event,) = say(ledger, close_row(turn, first, first + 10_000))
+            assert (Event(event[0]), event[5]) == (Event.CLOSED, 10_000)
+            sizes.add(tuple(array.nbytes for array in ledger.book))
+    assert len(sizes) == 1
+    assert ledger.transfer_count == 20_003
+    assert len(ledger.book.transfers) == 2**15
+    assert ledger.closed.tolist() == [[1, 1_980_001]]
+    assert ledger.posted(POOR) == 4 * 1_000_000
+    ledger.check()
+
+
+def test_closing_costs_what_the_rows_cost_and_not_what_there_is_room_for():
+    """Slots of keys that are not known are left alone: among a million, what a stranger put there is still there."""
+    ledger = opened(Ledger())
+    ledger.reserve(500_000)
+    say(ledger, *(transfer_row(1, key, RICH, POOR, 1) for key in range(1, 100)))
+    ledger.book.slots[2**19 + 7] = 99
+    say(ledger, close_row(1, 1, 50))
+    assert np.flatnonzero(ledger.book.slots).tolist().count(2**19 + 7) == 1
+    assert np.count_nonzero(ledger.book.slots) == 1 + ledger.transfer_count

@@ -14,6 +14,7 @@ from ciyuan.ledger import (
     Event,
     Flag,
     Refusal,
+    close_row,
     hold_row,
     open_row,
     post_row,
@@ -33,6 +34,8 @@ def test_rows_put_each_word_in_its_place():
     assert post_row(9, 6, 5, 70) == (Command.POST, 9, 6, 0, 0, 70, 5, 0)
     assert void_row(9, 6, 5) == (Command.VOID, 9, 6, 0, 0, 0, 5, 0)
     assert tick_row(9) == (Command.TICK, 9, 0, 0, 0, 0, 0, 0)
+    assert close_row(9, 5, 8) == (Command.CLOSE, 9, 5, 8, 0, 0, 0, 0)
+    assert reason_of(close_row(9, 5, 8, reason=7)[0]) == 7
 
 
 def test_the_kind_word_carries_flags_and_reason():

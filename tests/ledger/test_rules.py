@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 from ciyuan.basics.rows import INT64_MAX, Row, code_of, flags_of, reason_of
-from ciyuan.ledger import Command, Event, Flag, Refusal, hold_row, post_row, tick_row, transfer_row, void_row
+from ciyuan.ledger import (
+    Command,
+    Event,
+    Flag,
+    Refusal,
+    close_row,
+    hold_row,
+    post_row,
+    tick_row,
+    transfer_row,
+    void_row,
+)
 from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.plain import PlainLedger
 from tests.ledger import flows
@@ -28,13 +39,20 @@ STANDING = [
     post_row(2, 16, 13, 10),
     void_row(2, 17, 14),
     transfer_row(2, 18, ISSUANCE, HOLDER, INT64_MAX - 2 * flows.FUNDED),
+    hold_row(2, 21, RICH, POOR, 10),
+    hold_row(2, 22, RICH, POOR, 10),
+    post_row(3, 19, 22, 0),
+    void_row(3, 23, 21),
     tick_row(5),
+    *(close_row(5, first, end) for first, end in [(21, 25), *((key, key + 1) for key in range(31, 45, 2))]),
 ]
 NOW = 5
+CLOSED = [(row[2], row[3]) for row in STANDING if row[0] == Command.CLOSE]
+"""As many ranges as can be."""
 BY_KEY: dict[int, Row] = {
-    row[2]: (*row[:3], RICH, POOR, *row[5:]) if row[2] in (16, 17) else row
+    row[2]: (*row[:3], RICH, POOR, *row[5:]) if row[2] in (16, 17, 19) else row
     for row in [*flows.opening(), *STANDING]
-    if row[2]
+    if row[2] and row[0] != Command.CLOSE and not 21 <= row[2] < 25
 }
 OPENED: dict[int, Row] = {row[2]: row for row in flows.opening() if row[0] == Command.OPEN}
 MONEY_ACCOUNTS, ACCOUNTS = {WORLD, RICH, POOR, GUARD}, set(OPENED)
@@ -45,6 +63,7 @@ UNUSED = {
     Command.POST: (7,),
     Command.VOID: (5, 7),
     Command.TICK: (2, 3, 4, 5, 6, 7),
+    Command.CLOSE: (4, 5, 6, 7),
 }
 
 
@@ -54,7 +73,7 @@ def _is(row: Row, *kinds: Command) -> bool:
 
 def _known(row: Row) -> Row | None:
     """What stands under the row's key, in the row's own space of keys."""
-    if _is(row, Command.TICK) or row[2] <= 0:
+    if _is(row, Command.TICK, Command.CLOSE) or row[2] <= 0:
         return None
     if _is(row, Command.OPEN):
         return OPENED.get(row[2])
@@ -82,6 +101,16 @@ def _kind_differs(part: Callable[[int], int]) -> Fault:
 
 def _pending(row: Row, *keys: int) -> bool:
     return _is(row, Command.POST, Command.VOID) and row[6] in keys
+
+
+def _closed(key: int) -> bool:
+    return any(first <= key < end for first, end in CLOSED)
+
+
+def _closes(row: Row) -> bool:
+    """Whether the row closes keys of which not all are closed."""
+    within = any(first <= row[2] < row[3] <= end for first, end in CLOSED)
+    return _is(row, Command.CLOSE) and row[2] < row[3] and not within
 
 
 def _two_sides(row: Row) -> bool:
@@ -128,8 +157,10 @@ FORM: dict[Refusal, Fault] = {
 """Faults of the row as it stands, and against what stands under its key."""
 FRESH: dict[Refusal, Fault] = {
     Refusal.ACCOUNT_OUT_OF_ORDER: lambda row: _is(row, Command.OPEN) and row[2] > HOLDER + 1,
-    Refusal.PENDING_UNKNOWN: lambda row: _is(row, Command.POST, Command.VOID) and row[6] not in BY_KEY,
-    Refusal.PENDING_NOT_A_HOLD: lambda row: _pending(row, 11, 16, 17, 18),
+    Refusal.PENDING_UNKNOWN: lambda row: (
+        _is(row, Command.POST, Command.VOID) and row[6] not in BY_KEY and not _closed(row[6])
+    ),
+    Refusal.PENDING_NOT_A_HOLD: lambda row: _pending(row, 11, 16, 17, 18, 19),
     Refusal.PENDING_HAS_DIFFERENT_DEBIT: lambda row: (
         _pending(row, 12, 13, 14, 15) and row[3] not in (0, RICH)
     ),
@@ -150,14 +181,29 @@ FRESH: dict[Refusal, Fault] = {
     Refusal.CREDITS_OVERFLOW: lambda row: _is(row, *MOVES) and CREDITED.get(row[4], 0) + row[5] > INT64_MAX,
     Refusal.OVERDRAWN: lambda row: _is(row, *MOVES) and row[5] > COVERED.get(row[3], INT64_MAX),
 }
-"""Faults of a row whose key is free. A repeat has none of them: what it asks was done when it could be."""
+"""Faults of a row whose key is free. A repeat has none of them: what it asks was done when it could be. Nor has one whose key
+is closed: what was done under it is not asked any more."""
+CLOSING: dict[Refusal, Fault] = {
+    Refusal.KEY_CLOSED: lambda row: _is(row, *KEYED) and _closed(row[2]),
+    Refusal.PENDING_CLOSED: lambda row: _is(row, Command.POST, Command.VOID) and _closed(row[6]),
+    Refusal.RANGE_EMPTY: lambda row: _is(row, Command.CLOSE) and row[3] <= row[2],
+    Refusal.RANGE_OVERLAPS: lambda row: (
+        _closes(row) and any(first < row[3] and row[2] < end for first, end in CLOSED)
+    ),
+    Refusal.RANGES_FULL: lambda row: (
+        _closes(row) and not any(first <= row[3] and row[2] <= end for first, end in CLOSED)
+    ),
+    Refusal.PENDING_IN_RANGE: lambda row: _closes(row) and row[2] <= 12 < row[3],
+}
+"""Faults of closed keys, and of what would close some. A repeat has none of them."""
 
 
 def faults_of(row: Row) -> set[Refusal]:
     faults = {refusal for refusal, fault in FORM.items() if fault(row)}
-    if _known(row) is None or faults:
+    late = {refusal for refusal, fault in CLOSING.items() if fault(row)}
+    if faults or (_known(row) is None and Refusal.KEY_CLOSED not in late):
         faults |= {refusal for refusal, fault in FRESH.items() if fault(row)}
-    return faults
+    return faults | late if faults or _known(row) is None else faults
 
 
 def random_rows(seed: int, n: int) -> list[Row]:
@@ -173,11 +219,11 @@ def random_rows(seed: int, n: int) -> list[Row]:
 
     columns = [
         words([NOW, NOW + 1], [NOW - 1], 0.03),
-        words([20], [*range(1, 9), *range(11, 19), 0, -1], 0.5),
+        words([20], [*range(1, 9), *range(11, 20), *range(21, 25), 0, -1], 0.5),
         words([RICH, RICH, GUARD, WORLD, 0], [0, -1, POOR, ISSUANCE, HOLDER, 9]),
         words([POOR, POOR, WORLD, RICH, 0], [0, -1, 1, HOLDER, 9, 2]),
         words([1, 10, 0, 900], [-1, 0, 11, 990, flows.FUNDED + 1, INT64_MAX, INT64_MAX - 20]),
-        words([0, 0, 12], [-1, 0, 13, 14, 15, 11, 16, 99, 12], 0.5),
+        words([0, 0, 12], [-1, 0, 13, 14, 15, 11, 16, 99, 12, 22, 24], 0.5),
         words([0], [-1, 7, 10**6, INT64_MAX - NOW, INT64_MAX]),
     ]
     kind = (
@@ -186,12 +232,34 @@ def random_rows(seed: int, n: int) -> list[Row]:
         | (dice.choice([0, 0, 0, 1], n) << 24)
     )
     rows = list(zip(kind.tolist(), *columns, strict=True))
-    known = [*OPENED.values(), *BY_KEY.values(), *[BY_KEY[16]] * 6]
+    known = [*OPENED.values(), *BY_KEY.values(), *[BY_KEY[16]] * 6, *_closing_rows()]
     for place in range(0, n, 3):
         old, altered = known[dice.integers(len(known))], dice.random(8) < 0.2
         row = [new if change else word for new, word, change in zip(rows[place], old, altered, strict=True)]
         rows[place] = (row[0], NOW, *row[2:])
     return rows
+
+
+def _closing_rows() -> list[Row]:
+    """Ranges that can be closed, are closed, or cannot be; and rows whose keys are closed."""
+    ranges = [
+        (20, 21),
+        (25, 31),
+        (23, 24),
+        (10, 21),
+        (10, 23),
+        (13, 20),
+        (9, 20),
+        (24, 33),
+        (50, 60),
+        (10, 10),
+    ]
+    return [
+        *(close_row(NOW, first, end) for first, end in ranges),
+        hold_row(NOW, 22, RICH, POOR, 10),
+        (Command.VOID, NOW, 23, RICH, POOR, 0, 21, 0),
+        post_row(NOW, 20, 22, 1),
+    ]
 
 
 def check_order(ledger: Ledger | PlainLedger, rows: list[Row]) -> list[set[Refusal]]:
@@ -215,8 +283,8 @@ def check_order(ledger: Ledger | PlainLedger, rows: list[Row]) -> list[set[Refus
 def test_the_first_declared_of_all_faults_is_named(make: type[Ledger] | type[PlainLedger]):
     seen = check_order(make(), random_rows(1, 20_000))
     met = {(first, other) for faults in seen for first in faults for other in faults if first < other}
-    assert len(met) > 400
-    assert {min(faults) for faults in seen if faults} == set(FORM) | set(FRESH)
+    assert len(met) > 450
+    assert {min(faults) for faults in seen if faults} == set(FORM) | set(FRESH) | set(CLOSING)
     assert any(not faults for faults in seen)
 
 
@@ -244,6 +312,20 @@ def test_a_chain_comes_before_its_rows():
             Refusal.KIND_UNKNOWN,
             Refusal.CHAIN_FAILED,
         ]
+
+
+def test_that_a_close_is_chained_is_its_last_fault():
+    link = Flag.LINKED << 16
+    first: Row = (Command.TICK | link, NOW, 0, 0, 0, 0, 0, 0)
+    for make in (Ledger, PlainLedger):
+        ledger = opened(make())
+        say(ledger, *STANDING)
+        for row in _closing_rows()[:10]:
+            fault = min(faults_of(row), default=Refusal.CLOSE_IN_CHAIN)
+            assert flows.refusals(say(ledger, first, row)) == [Refusal.CHAIN_FAILED, fault]
+            linked = (row[0] | link, *row[1:])
+            assert flows.refusals(say(ledger, linked, tick_row(NOW)))[0] == Refusal.FLAG_NOT_ALLOWED
+            assert flows.refusals(say(ledger, linked)) == [Refusal.CHAIN_OPEN]
 
 
 def test_refusals_are_numbered_without_gaps():

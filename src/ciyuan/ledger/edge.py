@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.errors import InvariantBroken, Malformed
 from ciyuan.basics.rows import CODE_MASK, INT64_MAX, KIND, ROW_WORDS, TIME
-from ciyuan.ledger.book import CREDITS_POSTED, DEBITS_PENDING
-from ciyuan.ledger.laws import check_books
+from ciyuan.ledger.book import ASSET, CREDITS_PENDING, CREDITS_POSTED, DEBITS_PENDING, DEBITS_POSTED
+from ciyuan.ledger.laws import check_books, check_closed
 from ciyuan.ledger.messages import AMOUNT, CREDIT, DEBIT, KEY, TIMEOUT, Command, HoldStatus
 
-PART_WIDTHS = {"accounts": ROW_WORDS, "transfers": ROW_WORDS, "holds": 3, "clock": 1}
+PART_WIDTHS = {"accounts": ROW_WORDS, "transfers": ROW_WORDS, "holds": 3, "closed": 2, "clock": 1}
 REMEDY = "Take the snapshot again; this one was not made by a ledger or has been changed since."
 
 
@@ -52,7 +52,8 @@ def checked_parts(parts: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[n
     if checked["clock"].shape != (1, 1) or checked["clock"][0, 0] < 0:
         raise _not_a_snapshot("clock", checked["clock"].tolist(), "one time, 0 or later")
     _check_accounts(checked["accounts"])
-    _check_transfers(checked["transfers"], len(checked["accounts"]), int(checked["clock"][0, 0]))
+    _check_transfers(checked["transfers"], checked["accounts"], int(checked["clock"][0, 0]))
+    _check_closed(checked["closed"], checked["transfers"])
     _check_holds(checked["holds"], checked["transfers"])
     _check_sums(checked)
     return checked
@@ -65,7 +66,7 @@ def _check_accounts(accounts: NDArray[np.int64]) -> None:
         raise _not_a_snapshot("accounts", broken.detail, f"that {broken.law}") from broken
 
 
-def _check_transfers(transfers: NDArray[np.int64], account_count: int, clock_ns: int) -> None:
+def _check_transfers(transfers: NDArray[np.int64], accounts: NDArray[np.int64], clock_ns: int) -> None:
     codes, keys, times = transfers[:, KIND] & CODE_MASK, transfers[:, KEY], transfers[:, TIME]
     sides, timeouts = transfers[:, DEBIT : CREDIT + 1], transfers[:, TIMEOUT]
     laws = {
@@ -73,13 +74,23 @@ def _check_transfers(transfers: NDArray[np.int64], account_count: int, clock_ns:
         "keys of 1 or more, each once": np.all(keys > 0) and len(np.unique(keys)) == len(keys),
         "times in order, none after the clock": np.all(np.diff(times, prepend=0) >= 0)
         and np.all(times <= clock_ns),
-        "accounts that are open": np.all((sides >= 1) & (sides <= account_count)),
+        "accounts that are open": np.all((sides >= 1) & (sides <= len(accounts))),
         "amounts of 0 or more": np.all(transfers[:, AMOUNT] >= 0),
         "timeouts within the age of the clock": np.all((timeouts >= 0) & (timeouts <= INT64_MAX - times)),
     }
     for law, kept in laws.items():
         if not kept:
             raise _not_a_snapshot("transfers", "rows that break it", law)
+    assets = accounts[sides - 1, ASSET]
+    if not np.array_equal(assets[:, 0], assets[:, 1]):
+        raise _not_a_snapshot("transfers", "rows that break it", "two accounts of one asset")
+
+
+def _check_closed(closed: NDArray[np.int64], transfers: NDArray[np.int64]) -> None:
+    try:
+        check_closed(closed, transfers[:, KEY])
+    except InvariantBroken as broken:
+        raise _not_a_snapshot("closed", broken.detail, f"that {broken.law}") from broken
 
 
 def _check_holds(holds: NDArray[np.int64], transfers: NDArray[np.int64]) -> None:
@@ -99,20 +110,26 @@ def _check_holds(holds: NDArray[np.int64], transfers: NDArray[np.int64]) -> None
 
 
 def _check_sums(parts: Mapping[str, NDArray[np.int64]]) -> None:
-    """An account's sums are what its transfers posted and its holds still hold."""
-    transfers, holds = parts["transfers"], parts["holds"]
-    posting = transfers[(transfers[:, KIND] & CODE_MASK) != Command.HOLD]
+    """An account's sums are what its transfers posted and its holds still hold. What was forgotten was posted, too."""
+    transfers, holds, accounts = parts["transfers"], parts["holds"], parts["accounts"]
     held = transfers[holds[:, 0]].copy()
     held[:, AMOUNT] = holds[:, 2]
-    sums = np.zeros((len(parts["accounts"]) + 1, 4), dtype=np.int64)
-    for place, (rows, side) in enumerate(
-        ((held, DEBIT), (posting, DEBIT), (held, CREDIT), (posting, CREDIT))
-    ):
-        np.add.at(sums[:, place], rows[:, side], rows[:, AMOUNT])
-    if not np.array_equal(sums[1:], parts["accounts"][:, DEBITS_PENDING : CREDITS_POSTED + 1]):
+    posting = transfers[(transfers[:, KIND] & CODE_MASK) != Command.HOLD]
+    pending = accounts[:, [DEBITS_PENDING, CREDITS_PENDING]] - _sums(held, len(accounts))
+    posted = accounts[:, [DEBITS_POSTED, CREDITS_POSTED]] - _sums(posting, len(accounts))
+    forgotten = len(parts["closed"]) > 0
+    if np.any(pending) or np.any(posted < 0 if forgotten else posted):
         raise _not_a_snapshot(
             "accounts", "sums that differ", "the sums of the transfers and of what is still held"
         )
+
+
+def _sums(rows: NDArray[np.int64], account_count: int) -> NDArray[np.int64]:
+    """(account_count, 2): what the rows debit and what they credit."""
+    sums = np.zeros((account_count + 1, 2), dtype=np.int64)
+    np.add.at(sums[:, 0], rows[:, DEBIT], rows[:, AMOUNT])
+    np.add.at(sums[:, 1], rows[:, CREDIT], rows[:, AMOUNT])
+    return sums[1:]
 
 
 def _not_a_snapshot(part: str, found: object, expected: str) -> Malformed:

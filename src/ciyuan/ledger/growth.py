@@ -1,7 +1,8 @@
 """How a book comes to be, gets more room, and turns into a snapshot's parts and back.
 
 Room doubles, so that a row costs the same on average however many there are. The index is made anew at twice the transfers' room.
-Before the heap grows, entries of holds that have ended are dropped: its size follows the holds that are pending.
+Before the heap grows, entries of holds that have ended are dropped: its size follows the holds that are pending. What is
+forgotten (`closing`) leaves its room to what comes: a ledger whose keys are closed as they come to rest stops growing.
 """
 
 from collections.abc import Mapping
@@ -13,15 +14,18 @@ from ciyuan.basics.rows import CODE_MASK, KIND, ROW_WORDS, TIME
 from ciyuan.ledger.book import (
     ACCOUNT_COUNT,
     CLOCK,
+    CLOSED,
+    CLOSED_COUNT,
     HEAP_SIZE,
     HEAP_TRANSFER,
+    SCALARS,
     SLOT_BITS,
     TRANSFER_COUNT,
     Book,
     Matrix,
 )
-from ciyuan.ledger.kernel import index_all
 from ciyuan.ledger.messages import TIMEOUT, Command
+from ciyuan.ledger.slots import index_all
 
 FIRST_ROOM = 1024
 """Rows that a new book has room for."""
@@ -32,7 +36,7 @@ TRANSFERS_MAX = 2**30
 def empty_book(accounts: int = 0, transfers: int = 0) -> Book:
     """A book at time 0, without accounts or transfers but with room for at least as many as given."""
     room = _room(transfers)
-    scalars = np.zeros(5, dtype=np.int64)
+    scalars = np.zeros(SCALARS, dtype=np.int64)
     scalars[SLOT_BITS] = (2 * room).bit_length() - 1
     return Book(
         accounts=np.zeros((_room(accounts + 1), ROW_WORDS), dtype=np.int64),
@@ -49,7 +53,7 @@ def grown(book: Book, rows: int) -> Book:
 
     Raises Malformed if the ledger would hold more than TRANSFERS_MAX transfers.
     """
-    account_count, count, heap_size, _, _ = book.scalars.tolist()
+    account_count, count, heap_size, *_ = book.scalars.tolist()
     if account_count + rows >= len(book.accounts):
         book = book._replace(accounts=_enlarged(book.accounts, _room(account_count + rows + 1)))
     if count + rows > len(book.transfers):
@@ -57,6 +61,11 @@ def grown(book: Book, rows: int) -> Book:
     if heap_size + rows > len(book.heap):
         book = _with_more_heap(book, rows)
     return book
+
+
+def closed_ranges(book: Book) -> Matrix:
+    """The closed ranges of keys, (n, 2): first and one past the last. A view."""
+    return book.scalars[CLOSED : CLOSED + 2 * int(book.scalars[CLOSED_COUNT])].reshape(-1, 2)
 
 
 def parts_of(book: Book) -> dict[str, Matrix]:
@@ -69,19 +78,27 @@ def parts_of(book: Book) -> dict[str, Matrix]:
         "accounts": book.accounts[1 : int(book.scalars[ACCOUNT_COUNT]) + 1].copy(),
         "transfers": transfers,
         "holds": np.column_stack((index, np.maximum(-held, 0), np.maximum(held, 0))),
+        "closed": closed_ranges(book).copy(),
         "clock": book.scalars[CLOCK : CLOCK + 1].reshape(1, 1).copy(),
     }
 
 
 def book_of(parts: Mapping[str, Matrix]) -> Book:
     """The book of a snapshot's parts, which are right (`edge.checked_parts`): index and heap are derived."""
-    accounts, transfers, holds = parts["accounts"], parts["transfers"], parts["holds"]
+    accounts, transfers, holds, closed = (
+        parts["accounts"],
+        parts["transfers"],
+        parts["holds"],
+        parts["closed"],
+    )
     book = empty_book(len(accounts), len(transfers))
     book.accounts[1 : len(accounts) + 1] = accounts
     book.transfers[: len(transfers)] = transfers
     index, status, remaining = holds.T
     book.held[index] = np.where(remaining > 0, remaining, -status)
-    book.scalars[[ACCOUNT_COUNT, TRANSFER_COUNT, CLOCK]] = len(accounts), len(transfers), parts["clock"][0, 0]
+    book.scalars[CLOSED : CLOSED + closed.size] = closed.ravel()
+    book.scalars[[ACCOUNT_COUNT, TRANSFER_COUNT, CLOSED_COUNT]] = len(accounts), len(transfers), len(closed)
+    book.scalars[CLOCK] = parts["clock"][0, 0]
     index_all(book.transfers, len(transfers), book.slots, int(book.scalars[SLOT_BITS]))
     pending = index[(remaining > 0) & (transfers[index, TIMEOUT] > 0)]
     entries = np.column_stack((transfers[pending, TIME] + transfers[pending, TIMEOUT], pending))

@@ -25,9 +25,14 @@ def fault_of_form(
     pending_key: int,
     timeout: int,
 ) -> int:
-    """What is wrong with a row that can be seen without the books. OPEN's asset and flags stand in `debit` and `credit`."""
-    if kind >> KIND_BITS or code < Command.OPEN or code > Command.TICK:
+    """What is wrong with a row that can be seen without the books.
+
+    OPEN's asset and flags stand in `debit` and `credit`, CLOSE's range in `key` and `debit`.
+    """
+    if kind >> KIND_BITS or code < Command.OPEN or code > Command.CLOSE:
         return Refusal.KIND_UNKNOWN
+    if code == Command.CLOSE:
+        return _fault_of_close(flags, key, debit, credit | amount | pending_key | timeout)
     if flags & ~(Flag.LINKED | Flag.KEEP if code == Command.POST else Flag.LINKED):
         return Refusal.FLAG_NOT_ALLOWED
     if code == Command.TICK:
@@ -55,6 +60,17 @@ def fault_of_form(
     if code == Command.OPEN and credit & ~AccountFlag.NO_OVERDRAFT:
         return Refusal.ACCOUNT_FLAG_UNKNOWN
     return 0
+
+
+@njit(cache=True)
+def _fault_of_close(flags: int, first: int, end: int, unused: int) -> int:
+    if flags:
+        return Refusal.FLAG_NOT_ALLOWED
+    if unused:
+        return Refusal.UNUSED_WORD_NOT_ZERO
+    if first <= 0:
+        return Refusal.KEY_NOT_POSITIVE
+    return Refusal.RANGE_EMPTY if end <= first else 0
 
 
 @njit(cache=True)

@@ -12,10 +12,6 @@ chain's holds once the chain stands, so that undoing never touches it.
 What keeps it fast: an array handed to a function costs atomic reference counts, several times the work of a transfer. So the
 arrays stay in the one loop; what judges takes plain integers; what moves is inlined as source (`inline="always"`, one exit each);
 true functions that take arrays serve what is rare. Counts live in locals and go back to `scalars` at the end.
-
-The hash keeps runs of keys together: the home slot is the key itself, its bits above the index's width hashed and xor-ed over it,
-so that sequential keys never collide. A key that finds its home taken walks on by a stride hashed from all but its six lowest
-bits: neighbours stay neighbours, and structured keys (an owner in the high bits, multiples of a power of two) spread out.
 """
 
 from numba import njit
@@ -42,6 +38,8 @@ from ciyuan.ledger.book import (
     Slots,
     Words,
 )
+from ciyuan.ledger.closing import WITHIN, close_keys, closed_below, is_closed
+from ciyuan.ledger.expiries import drop_top, push
 from ciyuan.ledger.judges import (
     fault_of_accounts,
     fault_of_form,
@@ -64,11 +62,10 @@ from ciyuan.ledger.messages import (
     HoldStatus,
     Refusal,
 )
+from ciyuan.ledger.slots import seek
 
 ANSWER = Event.OPENED - Command.OPEN
 """An event's code less its command's, OPEN to VOID."""
-HOME_FACTOR, STRIDE_FACTOR = 0x2545F4914F6CDD1D, 0x5851F42D4C957F2D
-"""Odd multipliers; the hash takes the product's bits from 32 up."""
 
 
 @njit(cache=True)
@@ -77,6 +74,7 @@ def apply_rows(book: Book, rows: Matrix, events: Matrix) -> int:
     accounts, transfers, held, slots, heap, scalars = book
     account_count, count, heap_size = scalars[ACCOUNT_COUNT], scalars[TRANSFER_COUNT], scalars[HEAP_SIZE]
     clock, bits = scalars[CLOCK], scalars[SLOT_BITS]
+    highest = closed_below(scalars)
     chain_start = chain_end = chain_said = chain_count = chain_accounts = chain_timed = 0
     said = r = 0
     while r < len(rows):
@@ -105,6 +103,16 @@ def apply_rows(book: Book, rows: Matrix, events: Matrix) -> int:
             pass
         elif code == Command.TICK:
             answer = Event.TICKED
+        elif code == Command.CLOSE:
+            chained = chain_end - chain_start > 1
+            fault, moved, heap_size = close_keys(
+                transfers, held, slots, heap, scalars, count, heap_size, key, debit, chained
+            )
+            answer = Event.CLOSED
+            if moved == WITHIN:
+                answer, moved = Event.REPEATED, 0
+            count -= moved
+            highest = closed_below(scalars)
         elif code == Command.OPEN and key > account_count:
             fault = fault_of_number(key, account_count)
             if fault == 0:
@@ -116,7 +124,7 @@ def apply_rows(book: Book, rows: Matrix, events: Matrix) -> int:
             asset_differs, flags_differ = debit != accounts[key, ASSET], credit != accounts[key, FLAGS]
             fault = fault_of_reopening(kind ^ accounts[key, OPENED_KIND], asset_differs, flags_differ)
         else:
-            slot, index = _seek(transfers, slots, bits, key)
+            slot, index = seek(transfers, slots, bits, key)
             if index >= 0:
                 answer = Event.REPEATED
                 if code >= Command.POST:
@@ -129,10 +137,14 @@ def apply_rows(book: Book, rows: Matrix, events: Matrix) -> int:
                     pending_key != transfers[index, PENDING_KEY],
                     timeout != transfers[index, TIMEOUT],
                 )
+            elif key < highest and is_closed(scalars, key):
+                fault = Refusal.KEY_CLOSED
             elif code >= Command.POST:
-                _, index = _seek(transfers, slots, bits, pending_key)
+                _, index = seek(transfers, slots, bits, pending_key)
                 if index < 0:
                     fault = Refusal.PENDING_UNKNOWN
+                    if pending_key < highest and is_closed(scalars, pending_key):
+                        fault = Refusal.PENDING_CLOSED
                 elif transfers[index, KIND] & CODE_MASK != Command.HOLD:
                     fault = Refusal.PENDING_NOT_A_HOLD
                 else:
@@ -184,26 +196,13 @@ def apply_rows(book: Book, rows: Matrix, events: Matrix) -> int:
         if r == chain_end and chain_timed > 0:
             for index in range(chain_count, count):
                 if transfers[index, KIND] & CODE_MASK == Command.HOLD and transfers[index, TIMEOUT] > 0:
-                    heap_size = _push(heap, heap_size, time + transfers[index, TIMEOUT], index)
+                    heap_size = push(heap, heap_size, time + transfers[index, TIMEOUT], index)
     scalars[ACCOUNT_COUNT], scalars[TRANSFER_COUNT], scalars[HEAP_SIZE] = account_count, count, heap_size
     scalars[CLOCK] = clock
     return said
 
 
 # --- inlined as source: one exit each, so that no array is counted ---
-
-
-@njit(cache=True, inline="always")
-def _seek(transfers: Matrix, slots: Slots, bits: int, key: int) -> tuple[int, int]:
-    """The slot of a key and its transfer; or the free slot where it belongs and -1."""
-    slot = (key ^ ((key >> bits) * HOME_FACTOR >> 32)) & (len(slots) - 1)
-    index = slots[slot] - 1
-    if index >= 0 and transfers[index, KEY] != key:
-        stride = (key >> 6) * STRIDE_FACTOR >> 32 | 1
-        while index >= 0 and transfers[index, KEY] != key:
-            slot = (slot + stride) & (len(slots) - 1)
-            index = slots[slot] - 1
-    return slot, index
 
 
 @njit(cache=True, inline="always")
@@ -238,26 +237,7 @@ def _say(
     rows[at, TIMEOUT] = last
 
 
-@njit(cache=True, inline="always")
-def _push(heap: Matrix, heap_size: int, expiry_ns: int, transfer: int) -> int:
-    """Add an entry, whose transfer is later than any in the heap; returns the new size."""
-    node, up = heap_size, (heap_size - 1) >> 1
-    while node > 0 and heap[up, HEAP_EXPIRY] > expiry_ns:
-        heap[node, HEAP_EXPIRY], heap[node, HEAP_TRANSFER] = heap[up, HEAP_EXPIRY], heap[up, HEAP_TRANSFER]
-        node, up = up, (up - 1) >> 1
-    heap[node, HEAP_EXPIRY], heap[node, HEAP_TRANSFER] = expiry_ns, transfer
-    return heap_size + 1
-
-
 # --- rare: true functions over arrays ---
-
-
-@njit(cache=True)
-def index_all(transfers: Matrix, count: int, slots: Slots, bits: int) -> None:
-    """Enter the first `count` transfers into empty `slots`."""
-    for transfer in range(count):
-        slot, _ = _seek(transfers, slots, bits, transfers[transfer, KEY])
-        slots[slot] = transfer + 1
 
 
 @njit(cache=True)
@@ -282,7 +262,7 @@ def _expire(
     """End every hold that is due at `time`, first expiry first; returns the events' and the heap's new sizes."""
     while heap_size > 0 and heap[0, HEAP_EXPIRY] <= time:
         expiry_ns, index = heap[0, HEAP_EXPIRY], heap[0, HEAP_TRANSFER]
-        heap_size = _drop_top(heap, heap_size)
+        heap_size = drop_top(heap, heap_size)
         amount = held[index]
         if amount > 0:
             kind, key = transfers[index, KIND], transfers[index, KEY]
@@ -293,34 +273,6 @@ def _expire(
             _say(events, said, kind, expiry_ns, key, debit, credit, amount, key, 0)
             said += 1
     return said, heap_size
-
-
-@njit(cache=True)
-def _drop_top(heap: Matrix, heap_size: int) -> int:
-    """Take the first entry out; returns the new size."""
-    heap_size -= 1
-    expiry_ns, index = heap[heap_size, HEAP_EXPIRY], heap[heap_size, HEAP_TRANSFER]
-    node, down = 0, 1
-    while down < heap_size:
-        if down + 1 < heap_size and _is_before(
-            heap, down + 1, heap[down, HEAP_EXPIRY], heap[down, HEAP_TRANSFER]
-        ):
-            down += 1
-        if not _is_before(heap, down, expiry_ns, index):
-            break
-        heap[node, HEAP_EXPIRY], heap[node, HEAP_TRANSFER] = (
-            heap[down, HEAP_EXPIRY],
-            heap[down, HEAP_TRANSFER],
-        )
-        node, down = down, 2 * down + 1
-    heap[node, HEAP_EXPIRY], heap[node, HEAP_TRANSFER] = expiry_ns, index
-    return heap_size
-
-
-@njit(cache=True)
-def _is_before(heap: Matrix, node: int, expiry_ns: int, transfer: int) -> bool:
-    earlier: bool = heap[node, HEAP_EXPIRY] < expiry_ns
-    return earlier or (heap[node, HEAP_EXPIRY] == expiry_ns and heap[node, HEAP_TRANSFER] < transfer)
 
 
 @njit(cache=True)
@@ -342,11 +294,11 @@ def _undo(
         elif code == Command.HOLD:
             _move(accounts, debit, credit, -amount, 0)
         else:
-            _, hold = _seek(transfers, slots, bits, transfers[index, PENDING_KEY])
+            _, hold = seek(transfers, slots, bits, transfers[index, PENDING_KEY])
             freed = held[index] - max(held[hold], 0)
             _move(accounts, debit, credit, freed, -amount)
             held[hold] = held[index]
-        slot, _ = _seek(transfers, slots, bits, transfers[index, KEY])
+        slot, _ = seek(transfers, slots, bits, transfers[index, KEY])
         slots[slot] = 0
 
 

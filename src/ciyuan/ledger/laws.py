@@ -1,10 +1,11 @@
-"""The laws of a ledger's accounts, checked over the whole accounts matrix.
+"""The laws of a ledger's accounts and of its closed keys, checked over the whole matrices.
 
 | law | says |
 |---|---|
 | sums to zero | of every asset, debits equal credits, the posted ones and the pending ones apart |
 | not negative | no sum of an account is below zero, none beyond int64 |
 | not overdrawn | a guarded account's debits, posted and pending, are covered by its posted credits |
+| closed keys | the closed ranges are few, in order and apart, and no row is known by a key of theirs |
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.rows import INT64_MAX
 from ciyuan.ledger.book import ASSET, CREDITS_POSTED, DEBITS_PENDING, FLAGS
-from ciyuan.ledger.messages import AccountFlag
+from ciyuan.ledger.messages import CLOSED_RANGES_MAX, AccountFlag
 
 
 def check_books(accounts: NDArray[np.int64]) -> None:
@@ -29,6 +30,18 @@ def check_books(accounts: NDArray[np.int64]) -> None:
         if debits_posted != credits_posted or debits_pending != credits_pending:
             detail = f"asset {asset}: posted {debits_posted} | {credits_posted}, pending {debits_pending} | {credits_pending}"
             raise InvariantBroken("every asset's ledger sums to zero", detail)
+
+
+def check_closed(closed: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
+    """Raise InvariantBroken if the (n, 2) `closed` ranges break a law, or one of the (m,) `keys` of known rows is closed."""
+    ends = closed.ravel()
+    if len(closed) > CLOSED_RANGES_MAX or np.any(ends < 1) or np.any(ends[1:] <= ends[:-1]):
+        raise InvariantBroken(
+            f"at most {CLOSED_RANGES_MAX} closed ranges, in order and apart", f"ranges {closed.tolist()}"
+        )
+    known = keys[np.searchsorted(ends, keys, side="right") % 2 == 1]
+    if len(known):
+        raise InvariantBroken("what is closed is forgotten", f"rows are known by {known[:3].tolist()}")
 
 
 def _check_account(number: int, flags: int, sums: list[int]) -> None:

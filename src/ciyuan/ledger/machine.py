@@ -9,9 +9,10 @@ Invariants, whatever the rows say and however they are batched:
 1. Of every asset, debits equal credits, the posted ones and the pending ones apart.
 2. A guarded account's debits, posted and pending, never exceed its posted credits.
 3. A key is accepted once. Its repeat changes nothing; another content under it is refused, naming the field.
-4. A chain happens whole or not at all; a refused row leaves no trace but the clock's.
-5. A hold ends once: posted, voided, or expired at its nanosecond.
-6. The state is a function of the rows in their order; batches only group them.
+4. What has come to rest can be forgotten: a range of keys is closed, its rows make room, and none of its keys is accepted again.
+5. A chain happens whole or not at all; a refused row leaves no trace but the clock's.
+6. A hold ends once: posted, voided, or expired at its nanosecond.
+7. The state is a function of the rows in their order; batches only group them.
 
 `plain.PlainLedger` is the same machine in plain Python; docs/spec/ledger.md has the rules in numbered clauses.
 """
@@ -35,10 +36,10 @@ from ciyuan.ledger.book import (
     Book,
 )
 from ciyuan.ledger.edge import checked_batch, checked_parts, unknown_account
-from ciyuan.ledger.growth import book_of, empty_book, grown, parts_of
+from ciyuan.ledger.growth import book_of, closed_ranges, empty_book, grown, parts_of
 from ciyuan.ledger.kernel import apply_rows
-from ciyuan.ledger.laws import check_books
-from ciyuan.ledger.messages import AccountView
+from ciyuan.ledger.laws import check_books, check_closed
+from ciyuan.ledger.messages import KEY, AccountView
 
 
 class Ledger:
@@ -68,7 +69,7 @@ class Ledger:
         return self._book
 
     def reserve(self, rows: int) -> None:
-        """Make room for `rows` more command rows. Raises Malformed if the ledger is full (2**30 transfers)."""
+        """Make room for `rows` more command rows. Raises Malformed if the ledger is full (2**30 transfers that it remembers)."""
         self._book = grown(self._book, rows)
 
     def events_room(self, rows: int, until_ns: int) -> int:
@@ -95,7 +96,7 @@ class Ledger:
 
     @property
     def transfer_count(self) -> int:
-        """Accepted TRANSFER, HOLD, POST and VOID rows."""
+        """Accepted TRANSFER, HOLD, POST and VOID rows, less those that were forgotten."""
         return int(self._book.scalars[TRANSFER_COUNT])
 
     @property
@@ -108,8 +109,13 @@ class Ledger:
 
     @property
     def transfers(self) -> NDArray[np.int64]:
-        """(n, 8): the accepted rows in order; a view like `accounts`."""
+        """(n, 8): the accepted rows in order, less those that were forgotten; a view like `accounts`."""
         return _read_only(self._book.transfers[: self.transfer_count])
+
+    @property
+    def closed(self) -> NDArray[np.int64]:
+        """(n, 2): the closed ranges of keys in order, first and one past the last; a view like `accounts`."""
+        return _read_only(closed_ranges(self._book))
 
     def account(self, number: int) -> AccountView:
         """The account as it stands. Raises Malformed for a number that is not open."""
@@ -126,8 +132,9 @@ class Ledger:
         return row[CREDITS_POSTED] - row[DEBITS_POSTED]
 
     def check(self) -> None:
-        """Raise InvariantBroken if an asset does not sum to zero or a guarded account is overdrawn."""
+        """Raise InvariantBroken if an asset does not sum to zero, a guarded account is overdrawn or a closed key is known."""
         check_books(self.accounts)
+        check_closed(self.closed, self.transfers[:, KEY])
 
     def _account_row(self, number: int) -> list[int]:
         if not 0 < number <= self._book.scalars[ACCOUNT_COUNT]:
@@ -138,7 +145,9 @@ class Ledger:
     # --- snapshot ---
 
     def snapshot(self) -> dict[str, NDArray[np.int64]]:
-        """The whole state: `accounts` (n, 8), `transfers` (n, 8), `holds` (n, 3: transfer, status, remaining), `clock` (1, 1)."""
+        """The whole state: `accounts` (n, 8), `transfers` (n, 8), `holds` (n, 3: transfer, status, remaining), `closed` (n, 2),
+        `clock` (1, 1).
+        """
         return parts_of(self._book)
 
     def restore(self, parts: Mapping[str, NDArray[np.int64]]) -> None:

@@ -4,10 +4,10 @@
 |---|---|---|
 | 0 | kind word: code, flags, reason | the event's code with the command's flags and reason |
 | 1 | time_ns | the same (EXPIRED: the nanosecond at which the hold ended) |
-| 2 | key | key (EXPIRED: the hold's) |
-| 3 | debit account (OPEN: asset) | debit account, filled in where a POST or VOID left it 0 |
+| 2 | key (CLOSE: the range's first) | key (EXPIRED: the hold's) |
+| 3 | debit account (OPEN: asset; CLOSE: one past the last key) | debit account, filled in where a POST or VOID left it 0 |
 | 4 | credit account (OPEN: account flags) | credit account, filled in likewise |
-| 5 | amount (VOID: 0) | amount moved, held or released |
+| 5 | amount (VOID: 0) | amount moved, held or released (CLOSED: how many rows were forgotten) |
 | 6 | pending_key (POST, VOID: the hold's key) | pending_key (EXPIRED: the hold's key) |
 | 7 | timeout_ns (HOLD; 0 = never expires) | HELD, POSTED: what the hold still holds; REFUSED: the `Refusal`; else 0 |
 
@@ -30,8 +30,12 @@ REMAINING = 7
 REFUSAL = 7
 ASSET = 3
 ACCOUNT_FLAGS = 4
+FIRST_KEY = 2
+END_KEY = 3
 
 MAX_AMOUNT = INT64_MAX
+CLOSED_RANGES_MAX = 8
+"""Most ranges of keys that a ledger has closed at once; those that touch are one."""
 
 
 class Command(IntEnum):
@@ -43,6 +47,7 @@ class Command(IntEnum):
     POST = 104
     VOID = 105
     TICK = 106
+    CLOSE = 107
 
 
 class Event(IntEnum):
@@ -57,6 +62,7 @@ class Event(IntEnum):
     TICKED = 157
     REPEATED = 158
     REFUSED = 159
+    CLOSED = 160
 
 
 class Flag(IntEnum):
@@ -124,6 +130,13 @@ class Refusal(IntEnum):
     DEBITS_OVERFLOW = 38
     CREDITS_OVERFLOW = 39
     OVERDRAWN = 40
+    KEY_CLOSED = 41
+    PENDING_CLOSED = 42
+    RANGE_EMPTY = 43
+    RANGE_OVERLAPS = 44
+    RANGES_FULL = 45
+    PENDING_IN_RANGE = 46
+    CLOSE_IN_CHAIN = 47
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +213,11 @@ def void_row(time_ns: int, key: int, pending_key: int, *, reason: int = 0, linke
 def tick_row(time_ns: int) -> Row:
     """TICK: move the clock, so that holds that are due expire."""
     return row(kind_word(Command.TICK), time_ns)
+
+
+def close_row(time_ns: int, first_key: int, end_key: int, *, reason: int = 0) -> Row:
+    """CLOSE the keys from `first_key` to before `end_key`: their rows are forgotten, and none is accepted under them again."""
+    return row(_kind(Command.CLOSE, reason, linked=False), time_ns, (first_key, end_key))
 
 
 def _kind(code: int, reason: int, linked: bool, flags: int = 0) -> int:

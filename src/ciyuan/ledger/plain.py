@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from ciyuan.basics.rows import CODE_MASK, KIND, REASON_SHIFT, ROW_WORDS, TIME, code_of, flags_of
 from ciyuan.basics.state import state_hash
 from ciyuan.ledger.edge import checked_batch, checked_parts, unknown_account
-from ciyuan.ledger.laws import check_books
+from ciyuan.ledger.laws import check_books, check_closed
 from ciyuan.ledger.messages import (
     ACCOUNT_FLAGS,
     AMOUNT,
     ASSET,
     CREDIT,
     DEBIT,
+    END_KEY,
+    FIRST_KEY,
     KEY,
     PENDING_KEY,
     REFUSAL,
@@ -31,7 +33,7 @@ from ciyuan.ledger.messages import (
     Refusal,
 )
 from ciyuan.ledger.plain_books import Account, Books, Hold, PlainRow
-from ciyuan.ledger.rules import refusal_of, resolves
+from ciyuan.ledger.rules import is_within, refusal_of, resolves
 
 
 class PlainLedger:
@@ -65,6 +67,8 @@ class PlainLedger:
         for place, row in enumerate(chain):
             differs = row[TIME] != chain[0][TIME]
             refusal = Refusal.CHAIN_TIME_DIFFERS if differs else refusal_of(self._books, row)
+            if not refusal and len(chain) > 1 and code_of(row[KIND]) == Command.CLOSE:
+                refusal = Refusal.CLOSE_IN_CHAIN
             if refusal:
                 self._books = before
                 said = _refusals(chain, place, refusal)
@@ -95,6 +99,8 @@ class PlainLedger:
             return _said(Event.TICKED, row)
         if code_of(row[KIND]) == Command.OPEN:
             return self._commit_open(row)
+        if code_of(row[KIND]) == Command.CLOSE:
+            return self._commit_close(row)
         if row[KEY] in self._books.index_of:
             old = self._books.transfers[self._books.index_of[row[KEY]]]
             return (*_said(Event.REPEATED, row)[:DEBIT], *old[DEBIT:TIMEOUT], 0)
@@ -107,6 +113,13 @@ class PlainLedger:
         account = Account(row[ASSET], row[ACCOUNT_FLAGS], opened_kind=row[KIND], opened_ns=row[TIME])
         self._books.accounts[row[KEY]] = account
         return _said(Event.OPENED, row)
+
+    def _commit_close(self, row: PlainRow) -> PlainRow:
+        keys = range(row[FIRST_KEY], row[END_KEY])
+        if is_within(self._books, keys):
+            return _said(Event.REPEATED, row)
+        forgotten = self._books.close(keys)
+        return (*_said(Event.CLOSED, row)[:AMOUNT], forgotten, *row[PENDING_KEY:])
 
     def _commit_movement(self, row: PlainRow) -> PlainRow:
         debit, credit = self._books.sides(row)
@@ -155,7 +168,7 @@ class PlainLedger:
 
     @property
     def transfer_count(self) -> int:
-        """Accepted TRANSFER, HOLD, POST and VOID rows."""
+        """Accepted TRANSFER, HOLD, POST and VOID rows, less those that were forgotten."""
         return len(self._books.transfers)
 
     @property
@@ -166,8 +179,14 @@ class PlainLedger:
 
     @property
     def transfers(self) -> NDArray[np.int64]:
-        """(n, 8): the accepted rows in order."""
+        """(n, 8): the accepted rows in order, less those that were forgotten."""
         return np.array(self._books.transfers, dtype=np.int64).reshape(-1, ROW_WORDS)
+
+    @property
+    def closed(self) -> NDArray[np.int64]:
+        """(n, 2): the closed ranges of keys in order, first and one past the last."""
+        ranges = [(keys.start, keys.stop) for keys in self._books.closed]
+        return np.array(ranges, dtype=np.int64).reshape(-1, 2)
 
     def account(self, number: int) -> AccountView:
         """The account as it stands. Raises Malformed for a number that is not open."""
@@ -184,18 +203,22 @@ class PlainLedger:
         return self.account(number).posted
 
     def check(self) -> None:
-        """Raise InvariantBroken if an asset does not sum to zero or a guarded account is overdrawn."""
+        """Raise InvariantBroken if an asset does not sum to zero, a guarded account is overdrawn or a closed key is known."""
         check_books(self.accounts)
+        check_closed(self.closed, self.transfers[:, KEY])
 
     # --- snapshot ---
 
     def snapshot(self) -> dict[str, NDArray[np.int64]]:
-        """The whole state: `accounts` (n, 8), `transfers` (n, 8), `holds` (n, 3: transfer, status, remaining), `clock` (1, 1)."""
+        """The whole state: `accounts` (n, 8), `transfers` (n, 8), `holds` (n, 3: transfer, status, remaining), `closed` (n, 2),
+        `clock` (1, 1).
+        """
         holds = [(index, hold.status, hold.remaining) for index, hold in sorted(self._books.holds.items())]
         return {
             "accounts": self.accounts[1:].copy(),
             "transfers": self.transfers,
             "holds": np.array(holds, dtype=np.int64).reshape(-1, 3),
+            "closed": self.closed,
             "clock": np.array([[self._books.clock_ns]], dtype=np.int64),
         }
 
@@ -207,6 +230,7 @@ class PlainLedger:
             number: Account(*row) for number, row in enumerate(checked["accounts"].tolist(), start=1)
         }
         books.transfers = [tuple(row) for row in checked["transfers"].tolist()]
+        books.closed = [range(first, end) for first, end in checked["closed"].tolist()]
         books.index_of = {row[KEY]: index for index, row in enumerate(books.transfers)}
         for index, status, remaining in checked["holds"].tolist():
             row = books.transfers[index]

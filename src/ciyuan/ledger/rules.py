@@ -8,8 +8,11 @@ from ciyuan.ledger.messages import (
     ACCOUNT_FLAGS,
     AMOUNT,
     ASSET,
+    CLOSED_RANGES_MAX,
     CREDIT,
     DEBIT,
+    END_KEY,
+    FIRST_KEY,
     KEY,
     PENDING_KEY,
     TIMEOUT,
@@ -30,8 +33,11 @@ UNUSED = {
     Command.POST: (TIMEOUT,),
     Command.VOID: (AMOUNT, TIMEOUT),
     Command.TICK: (KEY, DEBIT, CREDIT, AMOUNT, PENDING_KEY, TIMEOUT),
+    Command.CLOSE: (CREDIT, AMOUNT, PENDING_KEY, TIMEOUT),
 }
 """The words that a kind does not use; they must be 0."""
+FLAGS = {Command.POST: Flag.LINKED | Flag.KEEP, Command.CLOSE: 0}
+"""The flags of a kind; of any other kind LINKED."""
 RESOLVED = {
     HoldStatus.POSTED: Refusal.PENDING_ALREADY_POSTED,
     HoldStatus.VOIDED: Refusal.PENDING_ALREADY_VOIDED,
@@ -46,8 +52,12 @@ def refusal_of(books: Books, row: PlainRow) -> Refusal | None:
         return refusal
     if code_of(row[KIND]) == Command.OPEN:
         return _open(books, row)
+    if code_of(row[KIND]) == Command.CLOSE:
+        return _close(books, range(row[FIRST_KEY], row[END_KEY]))
     if row[KEY] in books.index_of:
         return _repeat(row, books.transfers[books.index_of[row[KEY]]])
+    if books.is_closed(row[KEY]):
+        return Refusal.KEY_CLOSED
     if resolves(row):
         return _resolution(books, row)
     return _movement(books, row)
@@ -58,12 +68,17 @@ def resolves(row: PlainRow) -> bool:
     return code_of(row[KIND]) in (Command.POST, Command.VOID)
 
 
+def is_within(books: Books, keys: range) -> bool:
+    """Whether all the keys are closed already: no two closed ranges touch, so that one of them has them all."""
+    return any(other.start <= keys.start and keys.stop <= other.stop for other in books.closed)
+
+
 def _form(row: PlainRow) -> Refusal | None:
     """What can be seen without the books."""
     code = code_of(row[KIND])
     if not 0 <= row[KIND] < KIND_WORD_END or code not in UNUSED:
         return Refusal.KIND_UNKNOWN
-    if flags_of(row[KIND]) & ~(Flag.LINKED | Flag.KEEP if code == Command.POST else Flag.LINKED):
+    if flags_of(row[KIND]) & ~FLAGS.get(Command(code), Flag.LINKED):
         return Refusal.FLAG_NOT_ALLOWED
     if any(row[word] for word in UNUSED[Command(code)]):
         return Refusal.UNUSED_WORD_NOT_ZERO
@@ -71,6 +86,8 @@ def _form(row: PlainRow) -> Refusal | None:
         return None
     if row[KEY] <= 0:
         return Refusal.KEY_NOT_POSITIVE
+    if code == Command.CLOSE:
+        return Refusal.RANGE_EMPTY if row[END_KEY] <= row[FIRST_KEY] else None
     if resolves(row) and row[PENDING_KEY] <= 0:
         return Refusal.PENDING_KEY_NOT_POSITIVE
     return _amounts(row, code)
@@ -103,6 +120,20 @@ def _open(books: Books, row: PlainRow) -> Refusal | None:
     return Refusal.EXISTS_WITH_DIFFERENT_ACCOUNT_FLAGS if row[ACCOUNT_FLAGS] != account.flags else None
 
 
+def _close(books: Books, keys: range) -> Refusal | None:
+    if is_within(books, keys):
+        return None
+    if any(keys.start < other.stop and other.start < keys.stop for other in books.closed):
+        return Refusal.RANGE_OVERLAPS
+    if len(books.closed) - len(books.touching(keys)) == CLOSED_RANGES_MAX:
+        return Refusal.RANGES_FULL
+    pending = any(
+        hold.status == HoldStatus.PENDING and books.transfers[index][KEY] in keys
+        for index, hold in books.holds.items()
+    )
+    return Refusal.PENDING_IN_RANGE if pending else None
+
+
 def _kind(new: int, old: int) -> Refusal | None:
     if code_of(new) != code_of(old):
         return Refusal.EXISTS_WITH_DIFFERENT_KIND
@@ -131,7 +162,7 @@ def _repeat(row: PlainRow, old: PlainRow) -> Refusal | None:
 def _resolution(books: Books, row: PlainRow) -> Refusal | None:
     index = books.index_of.get(row[PENDING_KEY])
     if index is None:
-        return Refusal.PENDING_UNKNOWN
+        return Refusal.PENDING_CLOSED if books.is_closed(row[PENDING_KEY]) else Refusal.PENDING_UNKNOWN
     hold, held = books.holds.get(index), books.transfers[index]
     if hold is None:
         return Refusal.PENDING_NOT_A_HOLD
