@@ -27,6 +27,7 @@ from ciyuan.gateway.expiry import heapify
 from ciyuan.gateway.lookup import index_all, seek
 from ciyuan.gateway.messages import MeterCommand, MeterEvent, MeterRefusal, RequestState
 from ciyuan.ledger.book import Book as LedgerBook
+from ciyuan.ledger.messages import Command as LedgerCommand
 
 
 @njit(cache=True)
@@ -46,7 +47,8 @@ def close(
         key = requests[place, REQUEST]
         if key >= first and key < end and requests[place, STATUS] & CODE_MASK == RequestState.HELD:
             return MeterRefusal.REQUEST_HELD
-    fault = ask(ledger, asked, answers, 107, MeterCommand.CLOSE, row[TIME], 4 * first, 4 * end, 0, 0, 0, 0)
+    code, reason = LedgerCommand.CLOSE, MeterCommand.CLOSE
+    fault = ask(ledger, asked, answers, code, reason, row[TIME], 4 * first, 4 * end, 0, 0, 0, 0)
     if fault != 0:
         return fault
     if scalars[CLOSED_END] == 0:

@@ -1,9 +1,9 @@
 """The meter's compiled loop over flat int64 arrays: rows in, events out, nothing allocated.
 
-`meter_rows(book, ledger, rows, events, asked, answers)` is the whole interface. Row by row it moves the clock,
-judges, puts one row to the ledger's own kernel where money moves, and answers; so a row sees all that the rows before
-it did, in both books. `asked` is a (1, 8) matrix to write the ledger's row into, `answers` has room for what the
-ledger can say to any one of them.
+`meter_rows(meter, ledger, rows, events)` is the whole interface. Row by row it moves the clock, judges, puts one row to
+the ledger's own kernel where money moves, and answers; so a row sees all that the rows before it did, in both books.
+`asked` is a (1, 8) matrix to write the ledger's row into, `answers` has room for what the ledger can say to any one of
+them.
 
 Each command is a function that writes nothing before all that can be refused has been. The order of its tests is the
 order in which `MeterRefusal` is declared.
@@ -38,6 +38,9 @@ from ciyuan.gateway.book import (
     PARTY_BITS,
     PARTY_COUNT,
     PARTY_KEY,
+    PRICE_CACHED,
+    PRICE_IN,
+    PRICE_OUT,
     REQUEST,
     REQUEST_BITS,
     REQUEST_COUNT,
@@ -56,6 +59,7 @@ from ciyuan.gateway.book import (
     MeterBook,
     Words,
 )
+from ciyuan.gateway.borrowing import ledger_at, meter_at, rows_at
 from ciyuan.gateway.closing import close
 from ciyuan.gateway.expiry import drop_top, push
 from ciyuan.gateway.judges import (
@@ -90,15 +94,26 @@ from ciyuan.ledger.book import Book as LedgerBook
 from ciyuan.ledger.messages import AccountFlag
 from ciyuan.ledger.messages import Command as LedgerCommand
 
+ASKED, ANSWERS = len(MeterBook._fields), len(MeterBook._fields) + 1
+"""Entries of the meter's directory after those of its book."""
 BOOK_MASK = (1 << 32) - 1
 """Supplier and grade in a parties word: the key of a book."""
 
 
 @njit(cache=True)
-def meter_rows(
+def meter_rows(meter: Matrix, ledger: Matrix, rows: Matrix, events: Matrix) -> int:
+    """Apply the (n, 8) command `rows`, write what is said into `events`, return how many rows of it.
+
+    `meter` is the directory (`borrowing`) of the meter's book, and then of `asked` and `answers`; `ledger` that of the ledger's.
+    """
+    book, asked, answers = meter_at(meter), rows_at(meter, ASKED), rows_at(meter, ANSWERS)
+    return _apply(book, ledger_at(ledger), rows, events, asked, answers)
+
+
+@njit(cache=True)
+def _apply(
     book: MeterBook, ledger: LedgerBook, rows: Matrix, events: Matrix, asked: Matrix, answers: Matrix
 ) -> int:
-    """Apply the (n, 8) command `rows`, write what is said into `events`, return how many rows of it."""
     said = 0
     for r in range(len(rows)):
         kind, time = rows[r, KIND], rows[r, TIME]
@@ -203,7 +218,7 @@ def _hold(
         return fault
     if timeout < 0:
         return MeterRefusal.TIMEOUT_NEGATIVE
-    if is_closed(book, key):
+    if is_closed(book.scalars, key):
         return MeterRefusal.REQUEST_CLOSED
     slot, place = seek(book.requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place >= 0:
@@ -214,7 +229,14 @@ def _hold(
         fault = fault_of_spender(spender, spender >= 0 and book.spenders[spender, CUSTOMER] != parties >> 32)
     if fault != 0:
         return fault
-    dearest, price_out, pieces = worst_prices(book, used, tokens_in)
+    prices = book.price_lists
+    dearest, price_out, pieces = (
+        max(prices[used, PRICE_IN], prices[used, PRICE_CACHED]),
+        prices[used, PRICE_OUT],
+        0,
+    )
+    if prices[used, BLOCK] != 0:
+        dearest, price_out, pieces = worst_prices(book, used, tokens_in)
     fault = fault_of_amount(time, timeout, tokens_in, dearest, tokens_out, price_out, pieces)
     if fault != 0:
         return fault
@@ -251,7 +273,7 @@ def _held_again(book: MeterBook, place: int, row: Words, event: Words) -> int:
 
 @njit(cache=True)
 def _write_hold(book: MeterBook, row: Words, held: int, number: int, spender: int) -> None:
-    """Enter an accepted HOLD, rated by list `number`, as the latest request, and count it in the limits of its spender (row, or -1)."""
+    """Enter an accepted HOLD, rated by list `number`, and count it in the limits of its spender (row, or -1)."""
     place, time, timeout = book.scalars[REQUEST_COUNT], row[1], row[6]
     request, delivery = book.requests[place], book.deliveries[place]
     request[REQUEST], request[PARTIES], request[IN_MAX], request[OUT_MAX] = row[2], row[3], row[4], row[5]
@@ -292,7 +314,7 @@ def _deliver(
     fault = fault_of_tokens(tokens_in, tokens_cached, tokens_out)
     if fault != 0:
         return fault
-    if is_closed(book, key):
+    if is_closed(book.scalars, key):
         return MeterRefusal.REQUEST_CLOSED
     requests = book.requests
     _, place = seek(requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
@@ -302,8 +324,10 @@ def _deliver(
     state, at = status & CODE_MASK, (status >> REASON_SHIFT) - 1
     if state == RequestState.SETTLED:
         return _delivered_again(book, place, row, event)
-    exceeds, legs_exceed = excess_of_legs(book, place, at, tokens_in, tokens_cached, tokens_out)
-    exceeds |= tokens_in > requests[place, IN_MAX] or tokens_out > requests[place, OUT_MAX]
+    exceeds, legs_exceed = tokens_in > requests[place, IN_MAX] or tokens_out > requests[place, OUT_MAX], False
+    if book.deliveries[place, LEGS_ROW] != 0:
+        pieces, legs_exceed = excess_of_legs(book, place, at, tokens_in, tokens_cached, tokens_out)
+        exceeds |= pieces
     fault = fault_of_delivery(requests[place, PARTIES] != parties, state, exceeds, legs_exceed)
     if fault != 0:
         return fault
@@ -364,7 +388,7 @@ def _void(
     book: MeterBook, ledger: LedgerBook, row: Words, event: Words, asked: Matrix, answers: Matrix
 ) -> int:
     time, key = row[1], row[2]
-    if is_closed(book, key):
+    if is_closed(book.scalars, key):
         return MeterRefusal.REQUEST_CLOSED
     _, place = seek(book.requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place < 0:

@@ -176,11 +176,11 @@ def _dearest_piece(steps: Matrix, first: int, until: int, leg: int) -> int:
 
 @njit(cache=True)
 def worst_prices(book: MeterBook, at: int, tokens_in: int) -> tuple[int, int, int]:
-    """The dearest price of input and of output of the list in row `at`, and the cost of all pieces, if so much input is held."""
+    """The dearest price of input and of output of the list in row `at`, which has legs, and the cost of all pieces, if so much
+    input is held.
+    """
     lists, steps = book.price_lists, book.leg_steps
     first = STEPS_OF_BLOCK * (lists[at, BLOCK] - 1)
-    if first < 0:
-        return max(lists[at, PRICE_IN], lists[at, PRICE_CACHED]), lists[at, PRICE_OUT], 0
     reached = first + _step_of(steps, first, tokens_in)
     return steps[reached, DEAREST_IN], steps[reached, DEAREST_OUT], steps[reached, PIECES_PICO]
 
@@ -198,11 +198,10 @@ def _step_of(steps: Matrix, first: int, tokens_in: int) -> int:
 def excess_of_legs(
     book: MeterBook, place: int, at: int, tokens_in: int, cached: int, out: int
 ) -> tuple[bool, bool]:
-    """Whether what was told of the request in row `place` has more pieces than its list (row `at`) lets it, and whether its
-    legs are more than the whole that they are a part of."""
+    """Whether what was told of the request in row `place`, of which something was, has more pieces than its list (row `at`) lets
+    it, and whether its legs are more than the whole that they are a part of.
+    """
     told = book.deliveries[place, LEGS_ROW] - 1
-    if told < 0:
-        return False, False
     counts, steps = book.leg_counts, book.leg_steps
     first, pieces = STEPS_OF_BLOCK * (book.price_lists[at, BLOCK] - 1), False
     if first >= 0:
@@ -277,7 +276,7 @@ def tell_leg(book: MeterBook, row: Words, event: Words) -> int:
     fault = fault_of_leg_used(leg, count)
     if fault != 0:
         return fault
-    if is_closed(book, key):
+    if is_closed(book.scalars, key):
         return MeterRefusal.REQUEST_CLOSED
     _, place = seek(book.requests, REQUEST, book.request_slots, book.scalars[REQUEST_BITS], key)
     if place < 0:

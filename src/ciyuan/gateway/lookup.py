@@ -20,6 +20,7 @@ from ciyuan.gateway.book import (
     Matrix,
     MeterBook,
     Slots,
+    Words,
 )
 
 HOME_FACTOR, STRIDE_FACTOR = 0x369DEA0F31A53F85, 0x27BB2EE687B0B0FD
@@ -62,9 +63,9 @@ def row_of_spender(book: MeterBook, number: int) -> int:
 
 
 @njit(cache=True)
-def is_closed(book: MeterBook, key: int) -> bool:
+def is_closed(scalars: Words, key: int) -> bool:
     """Whether a request's key is in the closed range."""
-    return bool(key < book.scalars[CLOSED_END] and key >= book.scalars[CLOSED_FIRST])
+    return bool(key < scalars[CLOSED_END] and key >= scalars[CLOSED_FIRST])
 
 
 @njit(cache=True)

@@ -46,12 +46,17 @@ from ciyuan.gateway.book import (
     PARTY_COUNT,
     REQUEST_COUNT,
 )
+from ciyuan.gateway.borrowing import Directory
 from ciyuan.gateway.edge import checked_batch, checked_parts
 from ciyuan.gateway.growth import empty_book, grown, spare
 from ciyuan.gateway.keeping import book_of, parts_of
 from ciyuan.gateway.kernel import meter_rows
 from ciyuan.gateway.limits import LimitView, SpenderView, limit_view, spender_view
+from ciyuan.ledger.book import Book
 from ciyuan.ledger.machine import Ledger
+
+FEW = 64
+"""Rows up to which Python finds the latest time sooner than NumPy does."""
 
 
 class Meter:
@@ -63,6 +68,8 @@ class Meter:
         self._spare = 0
         self._asked = np.zeros((1, ROW_WORDS), np.int64)
         self._answers = np.empty((0, ROW_WORDS), np.int64)
+        self._lent: Book | None = None
+        self._meter = self._ledger = Directory()
 
     def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Apply an (n, 8) int64 batch of commands; returns the (m, 8) events. Raises Malformed for any other shape or
@@ -79,23 +86,27 @@ class Meter:
         ):  # the kernel is compiled for arrays that can be written to, and for no others
             rows = rows.copy()
         self._make_room(rows)
-        book = self._book
-        said = 2 * len(rows)
-        pending = int(book.scalars[HEAP_SIZE])
-        if pending and book.heap[0, 0] <= rows[:, TIME].max():
-            said += pending
+        said, pending = 2 * len(rows), self._book.scalars[HEAP_SIZE]
+        if pending and self._book.heap[0, 0] <= _latest(rows):
+            said += int(pending)
         events = np.empty((said, ROW_WORDS), np.int64)
-        return events[: meter_rows(book, self.ledger.book, rows, events, self._asked, self._answers)]
+        return events[: meter_rows(self._meter.entries, self._ledger.entries, rows, events)]
 
     def _make_room(self, rows: NDArray[np.int64]) -> None:
         """Room for a batch in both books, and for what the ledger can say to one row: its answer, and every hold that expires."""
-        if len(rows) > self._spare:
+        many = len(rows)
+        if many > self._spare:
             self._book = grown(self._book, rows)
             self._spare = spare(self._book)
-        self._spare -= len(rows)
-        self.ledger.reserve(len(rows))
-        if len(self._answers) <= len(self.ledger.book.heap):
-            self._answers = np.empty((len(self.ledger.book.heap) + 1, ROW_WORDS), np.int64)
+            self._meter = Directory(*self._book, self._asked, self._answers)
+        self._spare -= many
+        self.ledger.reserve(many)
+        book = self.ledger.book
+        if book is not self._lent:
+            self._lent, self._ledger = book, Directory(*book)
+            if len(self._answers) <= len(book.heap):
+                self._answers = np.empty((len(book.heap) + 1, ROW_WORDS), np.int64)
+            self._meter = Directory(*self._book, self._asked, self._answers)
 
     # --- what can be asked: views that cannot be written to, and show the meter as it stands until the next command ---
 
@@ -161,3 +172,9 @@ class Meter:
     def state_hash(self) -> str:
         """The fingerprint of the snapshot."""
         return state_hash(self.snapshot())
+
+
+def _latest(rows: NDArray[np.int64]) -> int:
+    """The latest time of some rows, which need not be in order."""
+    times = rows[:, TIME]
+    return int(max(times.tolist()) if len(rows) <= FEW else times.max())

@@ -82,6 +82,7 @@ from ciyuan.gateway.rating import hold_micro
 from ciyuan.ledger.messages import REFUSAL as LEDGER_REFUSAL
 from ciyuan.ledger.messages import Event as LedgerEvent
 from ciyuan.ledger.messages import Refusal as LedgerRefusal
+from ciyuan.ledger.messages import close_row as ledger_close_row
 from ciyuan.ledger.messages import hold_row, post_row, tick_row, void_row
 
 REFUSED_AS = {
@@ -328,7 +329,7 @@ class PlainMeter:
         state, first, end = self._state, row[FIRST], row[END]
         if state.is_closed(first) and state.is_closed(end - 1):
             return _answer(MeterEvent.REPEATED, row, 0)
-        refusal = self._tell((107 | MeterCommand.CLOSE << 24, row[TIME], 4 * first, 4 * end, 0, 0, 0, 0))
+        refusal = self._tell(ledger_close_row(row[TIME], 4 * first, 4 * end, reason=MeterCommand.CLOSE))
         if refusal:
             return _answer(MeterEvent.REFUSED, row, refusal)
         state.closed = (state.closed[0] if state.closed else first, end)

@@ -26,7 +26,7 @@ def window_start_ns(window: int, time_ns: int, offset_ns: int) -> int:
 
 @dataclass(slots=True)
 class Limit:
-    """A limit. `used` is what is held and charged in the window that began at `began`; of a rate, its bucket's level at that tick."""
+    """A limit. `used` is what is held and charged in the window that began at `began`; of a rate, the level at that tick."""
 
     number: int
     spender: int

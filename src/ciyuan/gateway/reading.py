@@ -36,6 +36,7 @@ from ciyuan.gateway.messages import (
 )
 
 Column = NDArray[np.int64]
+_SETTLED = int(MeterEvent.SETTLED)
 _LIST_PRICES = slice(2, 5)
 _LIST_HUNDREDTHS = 6
 
@@ -69,7 +70,7 @@ class SettledView:
 
 def settled_rows(events: NDArray[np.int64]) -> NDArray[np.int64]:
     """The (m, 8) SETTLED rows of (n, 8) events."""
-    rows: NDArray[np.int64] = events[events[:, KIND] & CODE_MASK == MeterEvent.SETTLED]
+    rows: NDArray[np.int64] = events[events[:, KIND] & CODE_MASK == _SETTLED]
     return rows
 
 

@@ -160,6 +160,10 @@ class Books:
         events: list[list[int]] = self.ledger.apply(np.array([row], dtype=np.int64)).tolist()
         return events[-1]
 
+    def go_round(self, end: int) -> None:
+        """Number the rows without a caller's key from beyond the keys of requests before `end`, which are closed."""
+        self.legs = max(self.legs, end - 1)
+
     def snapshot(self) -> dict[str, NDArray[np.int64]]:
         """The books as matrices, each sorted: one row an entry, its key first (`PARTS` has their widths)."""
         entries: dict[str, list[tuple[int, ...]]] = {

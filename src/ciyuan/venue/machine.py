@@ -8,7 +8,9 @@ another must know is passed on at once, inside the same command:
 - a settled delivery and a spot trade become observations of the index, unless buyer and seller are one group;
 - before a fixing the list prices in force are observed, and a finished month's mean fixing goes to the clearing house.
 
-Runs of gateway rows are passed to the meter's compiled kernel as one matrix. The venue holds no clock: rows carry their time.
+Runs of gateway rows are passed to the meter's compiled kernel as one matrix. A batch of nothing but deliveries, with no auction
+due before its end, has a lane of its own: a door that answers requests one by one hands in few rows at a time, and looking at a
+batch from all sides would cost it several times what the rows do. The venue holds no clock: rows carry their time.
 `ENROL`, `ACCOUNT`, `CREDIT`, `RISK`, `POSITION`, `MEMBER`, `FINAL`, `OBSERVE` and the ledger's own commands are the venue's to
 give: from outside they are refused.
 
@@ -26,15 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.basics.rows import CODE_MASK, ROW_WORDS
+from ciyuan.basics.rows import CODE_MASK, KIND, ROW_WORDS, TIME, kind_word
 from ciyuan.basics.state import state_hash
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import ClearingCommand
 from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import ExchangeCommand
+from ciyuan.exchange.state import TIME_MAX_NS
 from ciyuan.gateway.machine import Meter
-from ciyuan.gateway.messages import MeterCommand
+from ciyuan.gateway.messages import MeterCommand, MeterFlag
 from ciyuan.index.machine import Index
 from ciyuan.index.messages import IndexCommand
 from ciyuan.ledger.machine import Ledger
@@ -56,7 +59,26 @@ METERED = (
     int(MeterCommand.DELIVER),
     int(MeterCommand.VOID),
     int(MeterCommand.TICK),
+    int(MeterCommand.SPENDER),
+    int(MeterCommand.LIMIT),
+    int(MeterCommand.LEG_PRICE),
+    int(MeterCommand.LEG_USED),
+    int(MeterCommand.CLOSE),
 )
+DELIVERING = frozenset(
+    {
+        int(MeterCommand.HOLD),
+        int(MeterCommand.DELIVER),
+        kind_word(MeterCommand.DELIVER, MeterFlag.BATCH),
+        int(MeterCommand.VOID),
+        int(MeterCommand.TICK),
+        int(MeterCommand.LEG_USED),
+    }
+)
+"""Kind words of the rows that deliveries consist of: whatever they say, they are the meter's alone."""
+PRICING = (int(MeterCommand.PRICES), int(MeterCommand.LEG_PRICE))
+CLOSE_MAX = 2**59
+"""Requests from here on cannot be closed: the venue's own ledger rows, which go round closed keys, need some beyond."""
 TRADED = frozenset(map(int, ExchangeCommand)) - frozenset(map(int, TOLD))
 OWN = (
     ClearingCommand.MEMBER,
@@ -130,12 +152,29 @@ class Venue:
             return None
         return self._pricing.sample(row, out)
 
+    def _are_deliveries(self, rows: NDArray[np.int64]) -> bool:
+        """Whether a batch can be handed to the meter as it is: rows of deliveries only, in order of time, and nothing else due."""
+        shaped = rows.ndim == 2 and rows.shape[1] == ROW_WORDS and rows.dtype == np.int64
+        if not shaped or not rows.flags.c_contiguous:
+            return False
+        if not DELIVERING.issuperset(rows[:, KIND].tolist()):
+            return False
+        times: list[int] = rows[:, TIME].tolist()
+        if not times or times[0] < self._last_ns or (len(times) > 1 and times != sorted(times)):
+            return False
+        return times[-1] < self._gate.next_due_ns and times[-1] <= TIME_MAX_NS
+
     def check(self, rows: NDArray[np.int64]) -> None:
         """Refuse (Malformed) what cannot be applied as a batch: not rows, or not in order of time. Changes nothing."""
         check_rows(rows, self._last_ns)
 
     def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Apply an (n, 8) int64 batch of commands; returns the (m, 8) events, in order."""
+        if self._are_deliveries(rows):
+            said = self.meter.apply(rows)
+            self._pricing.on_deliveries(said)
+            self._last_ns = int(rows[-1, TIME])
+            return said
         self.check(rows)
         if not len(rows):
             return np.empty((0, ROW_WORDS), dtype=np.int64)
@@ -144,9 +183,9 @@ class Venue:
         kinds[(codes == ExchangeCommand.ORDER) & (rows[:, 3] >= HOUSE_ORDER_IDS)] = (
             0  # the venue's, for slices (§10.1)
         )
-        kinds[(codes == MeterCommand.PRICES) & (rows[:, 2] > SUPPLIERS_MAX)] = (
-            0  # what tokens cost is the venue's to say
-        )
+        # What tokens cost, and keys that the venue needs, are the venue's to say.
+        kinds[np.isin(codes, PRICING) & (rows[:, 2] > SUPPLIERS_MAX)] = 0
+        kinds[(codes == MeterCommand.CLOSE) & (rows[:, 3] > CLOSE_MAX)] = 0
         cuts = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(rows)]
         events: list[NDArray[np.int64]] = []
         for start, end in pairwise(cuts):
@@ -165,6 +204,7 @@ class Venue:
             if before:
                 events.append(self.meter.apply(np.ascontiguousarray(rows[:before])))
                 self._pricing.on_deliveries(events[-1])
+                self._books.go_round(self.meter.closed[1])
                 rows = rows[before:]
             else:
                 out: Out = []

@@ -10,7 +10,8 @@ What becomes an observation (rulebook §8.2):
 | c | list price | every supplier's list in force when a fixing is asked for |
 
 Trades and deliveries between members of one group are left out: they are not at arm's length. So is what is served for receipts
-that were redeemed, and the list of an issuer in standard tokens: no money is paid by it.
+that were redeemed, and the list of an issuer in standard tokens: no money is paid by it. And so are deliveries by a list with
+prices of legs (cache writes, sound, pieces): what they cost is not the price of the standard tokens in them alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from ciyuan.basics.grade import CENTI, Grade
 from ciyuan.basics.price import standard_price
-from ciyuan.basics.rows import KIND, ROW_WORDS, TIME, Row
+from ciyuan.basics.rows import CODE_MASK, KIND, REASON_MASK, REASON_SHIFT, ROW_WORDS, TIME, Row
 from ciyuan.basics.tokens import MTOK, Legs
 from ciyuan.clearing.machine import ClearingHouse
 from ciyuan.clearing.messages import final_row
@@ -28,8 +29,8 @@ from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import Side
 from ciyuan.gateway.machine import Meter
-from ciyuan.gateway.messages import GRADE_MAX, PARTIES
-from ciyuan.gateway.reading import SettledView, settled_view
+from ciyuan.gateway.messages import GRADE_MAX, PARTIES, MeterEvent
+from ciyuan.gateway.reading import SettledView, settled_rows, settled_view
 from ciyuan.index.machine import Index
 from ciyuan.index.messages import (
     LEG,
@@ -49,6 +50,9 @@ from ciyuan.venue.messages import VenueEvent, VenueRefusal
 LIST_MIX = Legs(3, 0, 1)
 """Input and output in the ratio 3 : 1, the usual blend of published token price indices, to price a list per standard token."""
 CENTI_PER_MTOK = MTOK * CENTI
+FEW = 32
+"""Events up to which Python looks through them sooner than NumPy does."""
+_SETTLED = int(MeterEvent.SETTLED)
 
 
 class Pricing:
@@ -66,12 +70,18 @@ class Pricing:
 
     def on_deliveries(self, events: NDArray[np.int64]) -> None:
         """Observe the settled requests among the meter's events: the standard token, and each leg that was used."""
-        wanted = self._index.wants(events[:, TIME])
+        if not self._vectors or (len(events) <= FEW and not _settles(events)):
+            return
+        settled = settled_rows(events)
+        if not len(settled):
+            return
+        wanted = self._index.wants(settled[:, TIME])
         if not wanted.any():
             return
-        graded = np.isin(events[:, PARTIES] & GRADE_MAX, list(self._vectors))
-        paid = events[:, PARTIES] >> 32 <= CUSTOMERS_MAX
-        view = settled_view(events[wanted & graded & paid], self._meter.price_lists, self._vectors)
+        graded = np.isin(settled[:, PARTIES] & GRADE_MAX, list(self._vectors))
+        paid = settled[:, PARTIES] >> 32 <= CUSTOMERS_MAX
+        plain = ~self._meter.has_legs[(settled[:, KIND] >> REASON_SHIFT & REASON_MASK) - 1]
+        view = settled_view(settled[wanted & graded & paid & plain], self._meter.price_lists, self._vectors)
         if not len(view):
             return
         far = self._group_of(view.customer) != self._group_of(view.supplier)
@@ -184,3 +194,8 @@ class Pricing:
             return VenueRefusal.NOTHING_TO_SETTLE_ON
         self._clearing.apply_one(final_row(time_ns, number, mean.mean_micro, day, mean.rule), out)
         return None
+
+
+def _settles(events: NDArray[np.int64]) -> bool:
+    """Whether any of a few events is of a settled request."""
+    return any(kind & CODE_MASK == _SETTLED for kind in events[:, KIND].tolist())
