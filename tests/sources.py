@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -88,6 +89,33 @@ def tracked_files() -> tuple[Path, ...]:
             if not (left | {"build", "dist"}) & set(path.relative_to(ROOT).parts)
         ]
     return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def text_of(name: str) -> str:
+    """The text of a page of the root, as "docs/spec/ledger.md"."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a line of a table, without the blanks around them."""
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def bare(row: list[str]) -> list[str]:
+    """Cells without their backquotes."""
+    return [cell.strip("`") for cell in row]
+
+
+def table(text: str, *heads: str) -> list[list[str]]:
+    """The cells, row by row, of a page's first table whose heading begins with these cells, backquotes apart; without it."""
+    lines = text.splitlines()
+    found = [
+        place
+        for place, line in enumerate(lines)
+        if line.startswith("|") and bare(cells(line))[: len(heads)] == list(heads)
+    ]
+    assert found, f"there is no table | {' | '.join(heads)} |"
+    return [cells(line) for line in takewhile(lambda line: line.startswith("|"), lines[found[0] + 2 :])]
 
 
 def none_of(found: list[str], remedy: str) -> None:

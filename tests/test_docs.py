@@ -15,7 +15,7 @@ import typer.main
 
 from ciyuan.services import cli
 from ciyuan.simulation.scenario import Scenario
-from tests.sources import FLOORS, ROOT, none_of, tracked_files
+from tests.sources import FLOORS, ROOT, bare, none_of, table, text_of, tracked_files
 
 PAGES = sorted(path for path in tracked_files() if path.suffix == ".md")
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
@@ -24,10 +24,6 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PICTURE_BYTES_MAX = 150_000
 COMMAND = typer.main.get_command(cli.app)
 MAKEFILE = (ROOT / "Makefile").read_text()
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def without_code(text: str) -> str:
@@ -52,22 +48,6 @@ def shell_lines() -> Iterator[tuple[str, str]]:
         spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
         starts = ("ciyuan ", "make ", ".venv/bin/python ", "python scripts/")
         yield from ((name, span) for span in spans if span.startswith(starts))
-
-
-def table_under(text: str, *heads: str) -> list[list[str]]:
-    """The rows (cells without their backquotes) of the first table whose heading row is `heads`."""
-    lines = text.splitlines()
-    start = next(place for place, line in enumerate(lines) if cells(line)[: len(heads)] == list(heads))
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append(cells(line))
-    return rows
-
-
-def cells(line: str) -> list[str]:
-    return [cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -163,19 +143,21 @@ def test_tables_of_results_name_the_command_that_prints_them():
     """In the README each table with figures has, in the paragraph before it, the command that printed them."""
     paragraphs = text_of("README.md").split("\n\n")
     found = []
-    for before, table in pairwise(paragraphs):
+    for before, figured in pairwise(paragraphs):
         figures = (
-            re.search(r"\|[^|]*\d{3}[^|]*\|", re.sub(r"\[.*?\]\(.*?\)|`.*?`", "", table))
-            if table.startswith("|")
+            re.search(r"\|[^|]*\d{3}[^|]*\|", re.sub(r"\[.*?\]\(.*?\)|`.*?`", "", figured))
+            if figured.startswith("|")
             else None
         )
         if figures and not re.search(r"`(make \w+|ciyuan \w+)[^`]*`", before):
-            found.append(table.splitlines()[0])
+            found.append(figured.splitlines()[0])
     none_of(found, "say in the paragraph above the table which command prints its figures")
 
 
 def test_every_setting_of_the_scenario_is_explained():
-    rows = {row[0]: row for row in table_under(text_of("docs/guide/researcher.md"), "setting", "default")}
+    rows = {
+        row[0]: row for row in map(bare, table(text_of("docs/guide/researcher.md"), "setting", "default"))
+    }
     fields = {entry.name: entry for entry in dataclasses.fields(Scenario)}
     assert list(rows) == list(fields)
     for name, field in fields.items():
@@ -186,7 +168,7 @@ def test_every_setting_of_the_scenario_is_explained():
 
 
 def test_constants_are_what_the_guide_says():
-    rows = table_under(text_of("docs/guide/researcher.md"), "constant", "value")
+    rows = [bare(row) for row in table(text_of("docs/guide/researcher.md"), "constant", "value")]
     assert rows
     for path, value, *_ in rows:
         module, _, name = path.rpartition(".")
@@ -196,7 +178,7 @@ def test_constants_are_what_the_guide_says():
 def test_exit_statuses_are_what_the_architecture_says():
     rows = {
         int(status): meaning
-        for status, meaning in table_under(text_of("ARCHITECTURE.md"), "exit status", "meaning")
+        for status, meaning in map(bare, table(text_of("ARCHITECTURE.md"), "exit status", "meaning"))
     }
     assert list(rows) == [
         0,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, Malformed
+from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, Malformed, require
 
 
 def test_malformed_names_the_thing_both_sides_and_the_remedy() -> None:
@@ -29,6 +29,12 @@ def test_a_broken_invariant_stops_the_machine_as_an_assertion() -> None:
         raise InvariantBroken("sum to zero", "1 != 0")
     assert isinstance(caught.value, InvariantBroken)
     assert (caught.value.law, caught.value.detail) == ("sum to zero", "1 != 0")
+
+
+def test_what_is_required_breaks_only_if_it_does_not_hold() -> None:
+    require([0], "there is one", "found none")
+    with pytest.raises(InvariantBroken, match="there is one: found none"):
+        require([], "there is one", "found none")
 
 
 @pytest.mark.parametrize("kind", [Malformed, JournalCorrupt, InvariantBroken])

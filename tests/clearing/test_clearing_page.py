@@ -15,16 +15,10 @@ from ciyuan.clearing.waterfall import layers
 from tests.clearing.floor import future
 from tests.clearing.page import Player
 from tests.clearing.watch import Watch
-from tests.sources import ROOT
+from tests.sources import ROOT, table
 
 PAGE = (ROOT / "docs" / "spec" / "clearing.md").read_text(encoding="utf-8")
 SCENARIOS = re.findall(r"```clearing\n(.*?)```", PAGE, re.DOTALL)
-
-
-def table(*head: str) -> list[list[str]]:
-    """The cells of the table with this head, row by row without the head."""
-    text = PAGE[PAGE.index(f"| {' | '.join(head)} |") :].split("\n\n", maxsplit=1)[0]
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -59,31 +53,34 @@ def play(player: Player, lines: list[str]) -> None:
 )
 def test_the_page_lists_every_code(head: str, codes: type[IntEnum]):
     columns = ("value", head, "the command") if head == "refusal" else ("value", head)
-    assert [row[:2] for row in table(*columns)] == [[str(int(code)), f"`{code.name}`"] for code in codes]
+    assert [row[:2] for row in table(PAGE, *columns)] == [
+        [str(int(code)), f"`{code.name}`"] for code in codes
+    ]
 
 
 def test_the_page_gives_each_reason_its_clause():
-    assert table("value", "reason", "clause") == [[str(int(r)), f"`{r.name}`", r.rule] for r in Reason]
+    assert table(PAGE, "value", "reason", "clause") == [[str(int(r)), f"`{r.name}`", r.rule] for r in Reason]
     assert all(
-        (Reason.__members__[row[1].strip("`")].rule) == row[2] for row in table("value", "reason", "clause")
+        (Reason.__members__[row[1].strip("`")].rule) == row[2]
+        for row in table(PAGE, "value", "reason", "clause")
     )
 
 
 def test_the_ladder_is_the_pages():
-    for day, stage, rate in table("day", "stage", "rate"):
+    for day, stage, rate in table(PAGE, "day", "stage", "rate"):
         found = stage_of(future(3, 202611), day_from_iso(day), Ladder(), Calendar())
         assert (found.name, rate_bp(found, Ladder())) == (stage, int(rate))
 
 
 def test_margin_is_the_pages():
     head = ("rate, bp", "settlement price, ticks", "tick value of a lot, micro", "margin of a lot, micro")
-    rows = [list(map(int, row)) for row in table(*head)]
+    rows = [list(map(int, row)) for row in table(PAGE, *head)]
     assert [margin_lot_micro(*row[:3]) for row in rows] == [row[3] for row in rows]
     assert len(rows) == 4
 
 
 def test_fees_are_the_pages():
-    rows = table("lots", "price, USD per MTok", "per lot, micro", "ppm", "fee, micro")
+    rows = table(PAGE, "lots", "price, USD per MTok", "per lot, micro", "ppm", "fee, micro")
     for lots, price, per_lot, ppm, fee in rows:
         turnover = parse_micro(price) * 1000 * int(lots)
         assert fill_fee_micro(turnover, int(lots), int(per_lot), int(ppm)) == int(fee)
@@ -94,7 +91,7 @@ def table_if_there(*head: str) -> list[list[str]]:
     """The cells of a table that a page without default management does not have."""
     if f"| {' | '.join(head)} |" not in PAGE:
         pytest.skip(f"docs/spec/clearing.md has no table | {' | '.join(head)} |")
-    return table(*head)
+    return table(PAGE, *head)
 
 
 def test_the_limits_of_slices_are_the_pages():

@@ -34,7 +34,7 @@ from tests.clearing.floor import (
     receipts_contract,
 )
 from tests.clearing.watch import of
-from tests.sources import ROOT
+from tests.sources import table, text_of
 
 R = ClearingRefusal
 PLEDGED = ClearingEvent.PLEDGED
@@ -326,18 +326,16 @@ def test_a_lot_is_ten_receipts():
     assert Dock().contracts[-1].lot_mtok == LOT_MTOK
 
 
-def page_rows() -> list[list[str]]:
-    lines = (ROOT / "docs/spec/clearing.md").read_text(encoding="utf-8").splitlines()
-    start = lines.index("| receipts | settlement price, USD per MTok | haircut, bp | collateral, USD |") + 2
-    rows = []
-    for line in lines[start:]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
+PAGE_ROWS = table(
+    text_of("docs/spec/clearing.md"),
+    "receipts",
+    "settlement price, USD per MTok",
+    "haircut, bp",
+    "collateral, USD",
+)
 
 
-@pytest.mark.parametrize("cells", page_rows(), ids=lambda cells: " ".join(cells[:3]))
+@pytest.mark.parametrize("cells", PAGE_ROWS, ids=lambda cells: " ".join(cells[:3]))
 def test_collateral_is_as_the_page_says(cells: list[str]):
     receipts, price, haircut, due = cells
     terms = ClearingTerms(HOUSE, delivery=DeliveryTerms(haircut_bp=int(haircut)))

@@ -12,7 +12,7 @@ from ciyuan.basics.money import parse_micro
 from ciyuan.clearing.credits import credits_micro, pairs_of
 from ciyuan.clearing.messages import ClearingTerms, SpreadCredit
 from tests.clearing.floor import DEC, HOUSE, KIMI, NOV, OCT, Floor, future
-from tests.sources import ROOT
+from tests.sources import table, text_of
 
 OTHER = 8
 MONTHS = (future(OCT, 202610), future(NOV, 202611), future(DEC, 202612))
@@ -68,23 +68,16 @@ def test_a_credit_is_never_above_the_margins_of_the_lots(lots, margins, rate):
     assert np.array_equal(credit, credits_micro(-held, asked, pairs_of(BOTH, table, SEPTEMBER)))
 
 
-def page_rows() -> list[list[str]]:
-    lines = (ROOT / "docs/spec/clearing.md").read_text(encoding="utf-8").splitlines()
-    start = (
-        lines.index(
-            "| lots of October, November, December | margins of a lot, USD | rate, bp | credit, USD |"
-        )
-        + 2
-    )
-    rows = []
-    for line in lines[start:]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
+PAGE_ROWS = table(
+    text_of("docs/spec/clearing.md"),
+    "lots of October, November, December",
+    "margins of a lot, USD",
+    "rate, bp",
+    "credit, USD",
+)
 
 
-@pytest.mark.parametrize("cells", page_rows(), ids=lambda cells: cells[0])
+@pytest.mark.parametrize("cells", PAGE_ROWS, ids=lambda cells: cells[0])
 def test_credits_are_as_the_page_says(cells: list[str]):
     lots, margins, rate, due = cells
     table = (SpreadCredit(KIMI, KIMI, int(rate)),)

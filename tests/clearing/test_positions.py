@@ -1,7 +1,5 @@
 """Positions (§3.4): net and gross, of today and of earlier days, and profit by entry price."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +11,9 @@ from ciyuan.clearing.plain import PlainMarket, PlainMember, PlainPosition
 from ciyuan.clearing.positions import CLOSE, CLOSE_TODAY, OPEN, Position
 from ciyuan.exchange.messages import Effect, ExchangeEvent, FillFlag, OrderFlag
 from tests.clearing.floor import BOTH, HOUSE, MONDAY, NO_FEES, OCT, USD, Floor, future
-from tests.sources import ROOT
+from tests.sources import table, text_of
 
-PAGE = Path(ROOT) / "docs/spec/clearing.md"
+PAGE = text_of("docs/spec/clearing.md")
 
 
 def position(flags: int = 0) -> Position:
@@ -24,21 +22,18 @@ def position(flags: int = 0) -> Position:
     return PlainPosition(member, PlainMarket(future(OCT, 202610), NO_FEES, 0), 0)
 
 
-def table(head: str) -> list[list[str]]:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    rows = lines[lines.index(head) + 2 :]
-    cells = []
-    for line in rows:
-        if not line.startswith("|"):
-            break
-        cells.append([cell.strip() for cell in line.strip("|").split("|")])
-    return cells
+HEAD = (
+    "held",
+    "entered at, ticks",
+    "closed",
+    "at, ticks",
+    "realised, tick-lots",
+    "then held",
+    "carried at, tick-lots",
+)
 
 
-HEAD = "| held | entered at, ticks | closed | at, ticks | realised, tick-lots | then held | carried at, tick-lots |"
-
-
-@pytest.mark.parametrize("cells", table(HEAD), ids=lambda cells: cells[0])
+@pytest.mark.parametrize("cells", table(PAGE, *HEAD), ids=lambda cells: cells[0])
 def test_profit_by_entry_price_is_as_the_page_says(cells: list[str]):
     held, entered, closed, price, realised, left, carried = cells
     sells = held.endswith("short")

@@ -26,7 +26,7 @@ from ciyuan.clearing.scenario_margin import (
     scenario_margin_micro,
     two_largest,
 )
-from tests.sources import ROOT
+from tests.sources import ROOT, table
 
 PAGE = (ROOT / "docs" / "spec" / "clearing.md").read_text(encoding="utf-8")
 
@@ -297,19 +297,12 @@ def test_covers_that_cannot_be_are_refused():
 # --- the page ---
 
 
-def page_table(*head: str) -> list[list[str]]:
-    """The cells of the page's table with this head, row by row."""
-    line = f"| {' | '.join(head)} |"
-    text = PAGE[PAGE.index(line) :].split("\n\n", maxsplit=1)[0]
-    return [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in text.splitlines()[2:]]
-
-
 def numbers(cell: str) -> list[int]:
     return [int(number.replace(",", "")) for number in re.findall(r"[+-]?\d[\d,]*\b", cell)]
 
 
 def test_expected_shortfall_is_the_page_s():
-    rows = page_table("scenarios", "worst losses", "expected shortfall")
+    rows = table(PAGE, "scenarios", "worst losses", "expected shortfall")
     for count, worst, due in rows:
         losses = np.zeros((int(count.replace(",", "")), 1), dtype=np.int64)
         named = numbers(worst.replace(", ", " "))
@@ -321,15 +314,15 @@ def test_expected_shortfall_is_the_page_s():
 
 def test_margin_is_the_page_s():
     moves = {
-        row[0]: numbers(f"{row[1]} {row[2]}") for row in page_table("scenario", "near, ticks", "far, ticks")
+        row[0]: numbers(f"{row[1]} {row[2]}") for row in table(PAGE, "scenario", "near, ticks", "far, ticks")
     }
     filtered, stressed = (
         np.array([move for name, move in moves.items() if name.startswith(kind)]) for kind in "FS"
     )
     values, costs, free_lots, over = ([amount] * 2 for amount in (1_000_000, 500_000, 100, 1_500_000))
     model = MarginModel(filtered, stressed, ints(*values), ints(*costs), ints(*free_lots), ints(*over))
-    rows = page_table(
-        "near, lots", "far, lots", "filtered", "stressed", "scenario part", "add-ons", "scenario margin"
+    rows = table(
+        PAGE, "near, lots", "far, lots", "filtered", "stressed", "scenario part", "add-ons", "scenario margin"
     )
     for row in rows:
         near, far, ordinary, stress, part, add_on, margin = (numbers(cell)[0] for cell in row)

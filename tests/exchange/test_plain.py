@@ -48,22 +48,8 @@ from tests.exchange.pit import (
     SELL,
     SPOT,
     SPREAD,
-    THREE,
     Pit,
-    open_pit,
 )
-
-
-@pytest.fixture
-def pit():
-    return open_pit()
-
-
-@pytest.fixture
-def legs():
-    """Two months and their spread."""
-    return open_pit(*THREE)
-
 
 # --- §3.1, §3.2: orders ---
 

@@ -26,19 +26,7 @@ from ciyuan.exchange.room import Room
 from tests.exchange.flows import Player, moves_of
 from tests.exchange.listings import FIRST_DAY, USUAL, Setting, contract, opening_rows
 from tests.exchange.listings import ROOM as WIDE
-from tests.exchange.pit import ANN, BEN, BUY, CEM, DAN, FAR, NEAR, ROOM, SELL, THREE, Pit, open_pit
-
-
-@pytest.fixture
-def pit():
-    return open_pit()
-
-
-@pytest.fixture
-def legs():
-    """Two months and their spread."""
-    return open_pit(*THREE)
-
+from tests.exchange.pit import ANN, BEN, BUY, CEM, DAN, FAR, NEAR, ROOM, SELL, THREE, Pit
 
 # --- §4.1, §4.2: the day and its auctions ---
 

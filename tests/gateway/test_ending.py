@@ -24,18 +24,13 @@ from tests.gateway.recorded import (
     named,
     sse,
 )
-from tests.sources import ROOT
+from tests.sources import ROOT, bare, table
 
 PAGE = (ROOT / "docs" / "spec" / "endings.md").read_text(encoding="utf-8")
 COUNTED = usage_from(Provenance.COUNTED, {Leg.INPUT: 20, Leg.OUTPUT: 7, Leg.REQUESTS: 1})
 
 
-def table(first: str, second: str) -> list[list[str]]:
-    lines = PAGE[PAGE.index(f"| {first} | {second} |") :].split("\n\n", maxsplit=1)[0].splitlines()
-    return [[cell.strip().strip("`") for cell in line.strip().strip("|").split("|")] for line in lines[2:]]
-
-
-ROWS = table("ending", "delivered")
+ROWS = [bare(row) for row in table(PAGE, "ending", "delivered")]
 CELLS = [
     (row[0], row[1], standing.name, cell)
     for row in ROWS
@@ -64,7 +59,7 @@ def test_what_is_not_on_the_page_cannot_be():
     (("ending", "when"), EndingKind), (("standing", "when"), Standing), (("charge", "input"), Charge),
 ])  # fmt: skip
 def test_the_page_explains_every_word(heads, names):
-    assert [row[0] for row in table(*heads)] == [name.name for name in names]
+    assert [bare(row)[0] for row in table(PAGE, *heads)] == [name.name for name in names]
 
 
 def test_every_alarm_is_raised_somewhere():

@@ -13,15 +13,9 @@ from ciyuan.gateway.firewall_rules import MATCH_BYTES_MAX, WORDS_MAX, Kind, Refu
 from ciyuan.gateway.firewall_stream import HELD_BYTES_MAX, LONG_HELD_BYTES, FirewallStream
 from ciyuan.gateway.firewall_views import OUTSIDE, RUN_BYTES_MAX, fold
 from tests.gateway.firewalls import found, masking, shipped
-from tests.sources import ROOT
+from tests.sources import ROOT, table
 
 SPEC = (ROOT / "docs" / "spec" / "firewall.md").read_text(encoding="utf-8")
-
-
-def table(first: str, second: str) -> list[list[str]]:
-    """The cells of the table whose head begins so, without its head; code without its quotes."""
-    lines = SPEC[SPEC.index(f"| {first} | {second} |") :].split("\n\n", maxsplit=1)[0].splitlines()
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines[2:]]
 
 
 def code(cell: str) -> str:
@@ -35,21 +29,21 @@ def test_rules_are_numbered_without_a_gap():
 
 
 def test_kinds_and_refusals_are_those_of_the_code():
-    assert [code(row[0]) for row in table("kind", "what")] == [kind.name for kind in Kind]
-    assert [(int(row[0]), code(row[1])) for row in table("value", "refusal")] == [
+    assert [code(row[0]) for row in table(SPEC, "kind", "what")] == [kind.name for kind in Kind]
+    assert [(int(row[0]), code(row[1])) for row in table(SPEC, "value", "refusal")] == [
         (int(refusal), refusal.name) for refusal in Refusal if refusal
     ]
     said = SPEC[SPEC.index("21. What is judged") :]
     assert re.findall(r"`([A-Z_]+)`", said) == [one.name for one in AgentVerdict if one]
 
 
-@pytest.mark.parametrize(("written", "read"), [row[:2] for row in table("written", "read as")])
+@pytest.mark.parametrize(("written", "read"), [row[:2] for row in table(SPEC, "written", "read as")])
 def test_disguises_are_undone(written, read):
     undone = fold(b"\n" + code(written).encode(), OUTSIDE).data[1:].decode()
     assert undone == code(read)
 
 
-@pytest.mark.parametrize(("text", "handed_on"), [row[:2] for row in table("text", "handed on")])
+@pytest.mark.parametrize(("text", "handed_on"), [row[:2] for row in table(SPEC, "text", "handed on")])
 def test_texts_are_handed_on_as_the_page_says(text, handed_on):
     (judged,) = shipped().judge([code(text)], Placeholders())
     if handed_on.startswith("refused"):
@@ -58,14 +52,14 @@ def test_texts_are_handed_on_as_the_page_says(text, handed_on):
         assert (judged.text, judged.refusal) == (code(handed_on), Refusal.NONE)
 
 
-@pytest.mark.parametrize(("fed", "let_out", "held"), table("fed", "let out"))
+@pytest.mark.parametrize(("fed", "let_out", "held"), table(SPEC, "fed", "let out"))
 def test_streams_let_out_what_the_page_says(fed, let_out, held):
     stream = FirewallStream(shipped(), Placeholders())
     assert stream.feed(code(fed)).text == code(let_out)
     assert stream.held_bytes == len(code(held).encode())
 
 
-@pytest.mark.parametrize(("arguments", "hosts"), [row[:2] for row in table("arguments", "hosts")])
+@pytest.mark.parametrize(("arguments", "hosts"), [row[:2] for row in table(SPEC, "arguments", "hosts")])
 def test_hosts_are_read_as_the_page_says(arguments, hosts):
     assert code(hosts) in hosts_in(code(arguments)) if code(hosts) else hosts_in(code(arguments)) == ()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ciyuan.gateway.firewall_rules import View
-from ciyuan.gateway.firewall_views import OUTSIDE, RUN_BYTES_MAX, disguises, fold, unpack
+from ciyuan.gateway.firewall_views import OUTSIDE, RUN_BYTES_MAX, disguises, fold, may_be_disguised, unpack
 from tests.gateway.firewalls import SCRAPS, VALUES, found, hard_texts, masked, masking
 
 PHONE, KEY_ID = "13812345678", "AKIAQWERTYUIOPASDFGH"
@@ -96,6 +96,16 @@ def test_places_lead_back(text):
         if not any(start <= origin < end for start, end in spans):
             assert data[origin] == folded.data[place]
         assert folded.end(place + 1) > origin
+
+
+@given(hard_texts(), st.sampled_from(b"\na%"))
+def test_what_cannot_be_disguised_is_folded_into_itself(text, left):
+    data = b"%" + text.encode("utf-8", "replace")
+    folded = fold(data, left)
+    if not may_be_disguised(data, left):
+        assert (folded.data, folded.edges, folded.origin_edges) == (data, [], [])
+    if left != data[0] or any(disguises(data)):
+        assert may_be_disguised(data, left)
 
 
 @given(st.lists(st.sampled_from(VALUES + SCRAPS), max_size=8).map("".join))

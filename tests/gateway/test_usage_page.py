@@ -4,18 +4,13 @@ from ciyuan.gateway.leg_prices import PLAUSIBLE_MAX, PLAUSIBLE_MIN, LegPrices
 from ciyuan.gateway.messages import PRICE_LISTS_MAX
 from ciyuan.gateway.usage import INPUT_LEGS, PARTS, TOKENS_CLAIM_MAX, Leg, UsageFault
 from tests.gateway.golden_usage import VECTORS
-from tests.sources import ROOT
+from tests.sources import ROOT, table
 
 PAGE = (ROOT / "docs" / "spec" / "usage.md").read_text(encoding="utf-8")
 
 
-def table(first: str, second: str) -> list[list[str]]:
-    lines = PAGE[PAGE.index(f"| {first} | {second} |") :].split("\n\n", maxsplit=1)[0].splitlines()
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines[2:]]
-
-
 def test_the_page_lists_every_leg_and_what_it_falls_back_on():
-    rows = table("leg", "holds")
+    rows = table(PAGE, "leg", "holds")
     assert [row[0] for row in rows] == [f"`{leg.name}`" for leg in Leg]
     prices = LegPrices.of({Leg.INPUT: 3, Leg.CACHE_WRITE_SHORT: 4, Leg.OUTPUT: 5})
     for name, holds, falls_back in rows:
@@ -29,7 +24,7 @@ def test_the_page_lists_every_leg_and_what_it_falls_back_on():
 
 
 def test_the_page_lists_every_fault():
-    assert [row[:2] for row in table("value", "fault")] == [
+    assert [row[:2] for row in table(PAGE, "value", "fault")] == [
         [str(int(fault)), f"`{fault.name}`"] for fault in UsageFault
     ]
 

@@ -21,9 +21,9 @@ from ciyuan.ledger.machine import Ledger
 from ciyuan.ledger.messages import CLOSED_RANGES_MAX
 from ciyuan.ledger.plain import PlainLedger
 from tests.ledger.flows import GUARD, POOR, RICH, WORLD, AnyLedger, codes, matrix, opened, refusals, say
-from tests.sources import ROOT
+from tests.sources import table, text_of
 
-PAGE = (ROOT / "docs" / "spec" / "ledger.md").read_text(encoding="utf-8")
+PAGE = text_of("docs/spec/ledger.md")
 
 
 @pytest.fixture(params=[PlainLedger, Ledger])
@@ -61,11 +61,8 @@ def answer_of(event: list[int]) -> str:
 
 
 def test_the_corners_of_the_page_of_rules(ledger: AnyLedger):
-    table = re.findall(
-        r"^\| ([A-Z].*) \| (.*) \| ?(.*?) ?\|$", PAGE.partition("## Closed keys")[2], re.MULTILINE
-    )
-    corners = [line for line in table if line[0].split()[0] in ("CLOSE", "HOLD", "POST", "VOID")][:18]
-    assert [line[0] for line in corners][-1] == "CLOSE 5 to 5"
+    corners = table(PAGE, "command", "answer", "closed then")
+    assert len(corners) == 18
     say(
         ledger, *(hold_row(1, key, RICH, POOR, 50) for key in (1, 2, 3, 4)), transfer_row(1, 9, RICH, POOR, 1)
     )

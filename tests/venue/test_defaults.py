@@ -104,6 +104,11 @@ class Floor:
             for event in self.market.tell(session_row(self.market.tick(), 0, state, DAY))
         ]
 
+    def opens(self, effect: Effect = OPEN) -> None:
+        """The poor member buys four lots of November of the rich one."""
+        self.order(RICH, -4, 1_500, effect)
+        self.order(POOR, 4, 1_500, effect)
+
     def falls(self) -> None:
         """The poor member, long four lots, is called at 1,400 and does not pay."""
         self.trade(1_400)
@@ -128,9 +133,19 @@ class Floor:
 def hedging() -> Floor:
     """Poor and rich hold four lots of November for hedging, and the rich one has an order to close its own."""
     floor = Floor()
-    floor.order(RICH, -4, 1_500, OPEN | HEDGE)
-    floor.order(POOR, 4, 1_500, OPEN | HEDGE)
+    floor.opens(OPEN | HEDGE)
     floor.order(RICH, 4, 1_300, CLOSE_TODAY | HEDGE)
+    floor.falls()
+    return floor
+
+
+def spreading() -> Floor:
+    """Poor and rich hold four lots of November, rich four of October too, with a spread order to close both of its own."""
+    floor = Floor()
+    floor.opens()
+    floor.order(RICH, 4, 1_500, of=OCT)
+    floor.order(MAKER, -4, 1_500, of=OCT)
+    floor.order(RICH, -4, 50, CLOSE_TODAY, of=SPREAD)
     floor.falls()
     return floor
 
@@ -164,13 +179,7 @@ def test_a_tear_up_of_hedging_lots_leaves_speculative_lots_of_today():
 
 
 def test_a_tear_up_ends_the_spread_orders_that_would_close_what_it_closed():
-    floor = Floor()
-    floor.order(RICH, -4, 1_500)
-    floor.order(POOR, 4, 1_500)
-    floor.order(RICH, 4, 1_500, of=OCT)
-    floor.order(MAKER, -4, 1_500, of=OCT)
-    floor.order(RICH, -4, 50, CLOSE_TODAY, of=SPREAD)
-    floor.falls()
+    floor = spreading()
     floor.review(MINUTE)
     said = floor.review(MINUTE)
     assert RICH in [event[2] for event in floor.market.of(ClearingEvent.TRANSFERRED, said)]
@@ -196,8 +205,7 @@ def test_a_position_that_is_empty_makes_no_difference(cut: int):
 
 def test_a_slice_that_moves_the_price_far_enough_makes_the_next_review_due():
     floor = Floor(terms(IN_SLICES, review_move_bp=300))
-    floor.order(RICH, -4, 1_500)
-    floor.order(POOR, 4, 1_500)
+    floor.opens()
     floor.falls()
     floor.order(MAKER, 10, 1_340)
     said = floor.market.codes(floor.review(MINUTE))
@@ -212,8 +220,7 @@ def test_a_slice_that_moves_the_price_far_enough_makes_the_next_review_due():
 def test_what_a_defaulter_has_left_standing_ends_when_it_can():
     """At the close no order is cancelled; the day ends, and with it what would outlive it of a member in default."""
     floor = Floor()
-    floor.order(RICH, -4, 1_500)
-    floor.order(POOR, 4, 1_500)
+    floor.opens()
     stands = floor.order(POOR, -1, 1_550, kind=OrderFlag.GTC)
     floor.falls()
     floor.session(SessionState.CLOSING)
@@ -242,13 +249,7 @@ def test_an_auction_waits_while_orders_cannot_be_cancelled():
 
 def test_an_auction_waits_while_orders_of_a_spread_cannot_be_cancelled():
     """The spread closes before its months."""
-    floor = Floor()
-    floor.order(RICH, -4, 1_500)
-    floor.order(POOR, 4, 1_500)
-    floor.order(RICH, 4, 1_500, of=OCT)
-    floor.order(MAKER, -4, 1_500, of=OCT)
-    floor.order(RICH, -4, 50, CLOSE_TODAY, of=SPREAD)
-    floor.falls()
+    floor = spreading()
     floor.review(MINUTE)
     floor.market.tell(session_row(floor.market.tick(), SPREAD, SessionState.CLOSING, DAY))
     assert ClearingEvent.AUCTION_CLOSED not in floor.market.codes(floor.review(MINUTE))

@@ -17,35 +17,29 @@ from ciyuan.venue.accounts import CUSTOMERS_MAX, SUPPLIERS_MAX, House
 from ciyuan.venue.books import KEY_MAX, LAPSE_KEYS, LEDGER_KEY_BASE
 from ciyuan.venue.machine import Venue
 from ciyuan.venue.messages import Purse, Reason, Role, VenueCommand, VenueEvent, VenueRefusal
-from tests.sources import ROOT
+from tests.sources import ROOT, table
 from tests.venue.market import ADA, BO, DEE, KIMI, MONTH, SPOT, TERMS, USD, Market
 
 PAGE = (ROOT / "docs" / "spec" / "venue.md").read_text(encoding="utf-8")
 RULEBOOK = (ROOT / "docs" / "rulebook.md").read_text(encoding="utf-8")
 
 
-def table(head: str) -> list[list[str]]:
-    """The cells of the table whose head begins so, row by row without the head."""
-    text = PAGE[PAGE.index(f"| {head} |") :].split("\n\n", maxsplit=1)[0]
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines()[2:]]
-
-
 @pytest.mark.parametrize(
     ("head", "codes"),
-    [("value | command", VenueCommand), ("value | event", VenueEvent), ("value | refusal", VenueRefusal),
-     ("value | role", Role), ("value | reason", Reason), ("account | name", House), ("purse | name", Purse)],
+    [(("value", "command"), VenueCommand), (("value", "event"), VenueEvent), (("value", "refusal"), VenueRefusal),
+     (("value", "role"), Role), (("value", "reason"), Reason), (("account", "name"), House), (("purse", "name"), Purse)],
 )  # fmt: skip
-def test_the_page_lists_every_member(head: str, codes: type[IntEnum]):
-    assert [row[:2] for row in table(head)] == [[str(int(code)), f"`{code.name}`"] for code in codes]
+def test_the_page_lists_every_member(head: tuple[str, str], codes: type[IntEnum]):
+    assert [row[:2] for row in table(PAGE, *head)] == [[str(int(code)), f"`{code.name}`"] for code in codes]
 
 
 def test_refusals_are_in_the_order_of_their_values():
     assert [int(code) for code in VenueRefusal] == list(range(1, len(VenueRefusal) + 1))
-    assert all(len(row) == 3 and row[2] for row in table("value | refusal"))
+    assert all(len(row) == 3 and row[2] for row in table(PAGE, "value", "refusal"))
 
 
 def test_the_page_says_what_may_come_from_outside():
-    allowed = {row[0]: row[1] for row in table("stage | commands")}
+    allowed = {row[0]: row[1] for row in table(PAGE, "stage", "commands")}
     assert allowed["gateway"].split(", ") == [MeterCommand(code).name for code in machine.METERED]
     own = allowed["clearing"].removeprefix("all but ").split(", ")
     assert {code.name for code in ClearingCommand if code not in machine.CLEARED} == set(own)
@@ -56,7 +50,7 @@ def test_the_page_says_what_may_come_from_outside():
 
 def test_the_page_says_which_house_accounts_may_be_overdrawn():
     ledger = Venue(TERMS).ledger
-    for number, _, overdrawn in table("account | name"):
+    for number, _, overdrawn in table(PAGE, "account", "name"):
         assert (overdrawn == "yes") == (ledger.account(int(number)).flags != AccountFlag.NO_OVERDRAFT)
 
 
@@ -149,7 +143,7 @@ def named(said: list[Row]) -> str:
 
 
 def test_redemption_goes_as_the_page_says():
-    story, rows = Story(), table("step | answer")
+    story, rows = Story(), table(PAGE, "step", "answer")
     for step, answer, *figures in rows:
         assert story.play(step) == answer
         counts, money = figures[:4], figures[4:]

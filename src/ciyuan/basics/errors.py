@@ -55,3 +55,9 @@ class InvariantBroken(CiyuanError, AssertionError):
         self.law = law
         self.detail = detail
         super().__init__(f"{law}: {detail}")
+
+
+def require(holds: object, law: str, detail: str) -> None:
+    """Raise InvariantBroken unless `holds`."""
+    if not holds:
+        raise InvariantBroken(law, detail)

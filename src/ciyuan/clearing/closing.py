@@ -47,6 +47,7 @@ from ciyuan.clearing.margin import BP
 from ciyuan.clearing.marking import GAINED, HEDGER, LARGE, NET, T_HEDGER_LIMIT, T_LIMIT, gained_micro
 from ciyuan.clearing.messages import ClearingEvent, Reason, Standing
 from ciyuan.clearing.teller import TRANSFER
+from ciyuan.exchange.saying import say
 from ciyuan.exchange.tables import table
 from ciyuan.ledger.book import CREDITS_POSTED, DEBITS_PENDING, DEBITS_POSTED
 
@@ -71,27 +72,20 @@ STEP_SHORTFALL = TRANSFER | Reason.SHORTFALL << REASON_SHIFT
 
 
 @njit(cache=True, forceinline=True)
-def _say(
-    events: Matrix, said: int, kind: int, time: int, a: int, b: int, c: int, d: int, e: int, f: int
-) -> int:
-    """Write an event; returns how many there are now."""
-    events[said, 0] = kind
-    events[said, 1] = time
-    events[said, 2] = a
-    events[said, 3] = b
-    events[said, 4] = c
-    events[said, 5] = d
-    events[said, 6] = e
-    events[said, 7] = f
-    return said + 1
-
-
-@njit(cache=True, forceinline=True)
 def _step(chain: Matrix, steps: int, left: Words, kind: int, debit: int, credit: int, amount: int) -> int:
     """Add a step (`Cashier.move`); returns how many there are now."""
     left[debit] -= amount
     left[credit] += amount
-    return _say(chain, steps, kind, 0, 0, debit, credit, amount, 0, 0)
+    return say(chain, steps, kind, 0, 0, debit, credit, amount, 0, 0)
+
+
+@njit(cache=True, forceinline=True)
+def _equity(members: Matrix, accounts: Matrix, number: int, gained: int) -> int:
+    """What stands behind a member's margin: free cash and collateral, less its debts and fees; of what it gained only a loss."""
+    cash = members[number, CASH]
+    free = accounts[cash, CREDITS_POSTED] - accounts[cash, DEBITS_POSTED] - accounts[cash, DEBITS_PENDING]
+    claims = members[number, OWED] + members[number, ACCRUED]
+    return free + members[number, COLLATERAL] - claims + min(0, gained)
 
 
 @njit(cache=True)
@@ -117,7 +111,7 @@ def _collect(
         steps = _step(chain, steps, left, STEP_SHORTFALL, receivables, cash, short)
         members[member, OWED] += short
         members[member, LENT_SUM] += short
-        said = _say(events, said, LENT, time, member, short, members[member, OWED], 0, 0, day)
+        said = say(events, said, LENT, time, member, short, members[member, OWED], 0, 0, day)
     return _step(chain, steps, left, kind, cash, account, amount), said
 
 
@@ -182,7 +176,7 @@ def move_fees(
             steps, said = _collect(
                 tables, chain, steps, left, events, said, STEP_FEES, member, due, fees, receivables, time, day
             )  # fmt: skip
-            said = _say(events, said, FEE, time, member, due, made, taken, fills, day)
+            said = say(events, said, FEE, time, member, due, made, taken, fills, day)
     return steps, said
 
 
@@ -207,7 +201,7 @@ def take_back(
             steps = _step(chain, steps, left, STEP_SHORTFALL, cash, receivables, amount)
             members[member, OWED] -= amount
             members[member, LENT_SUM] -= amount
-            said = _say(events, said, REPAID, time, member, amount, owed - amount, 0, 0, day)
+            said = say(events, said, REPAID, time, member, amount, owed - amount, 0, 0, day)
     return steps, said
 
 
@@ -248,12 +242,10 @@ def close_members(
             continue
         cash, owed = members[number, CASH], members[number, OWED]
         closing = accounts[cash, CREDITS_POSTED] - accounts[cash, DEBITS_POSTED]
-        free = closing - accounts[cash, DEBITS_PENDING]
         requirement = members[number, LADDER] + members[number, ADJUSTMENT]
-        claims = owed + members[number, ACCRUED]
-        equity = free + members[number, COLLATERAL] - claims + min(0, found[number, GAINED])
+        equity = _equity(members, accounts, number, found[number, GAINED])
         excess = equity - requirement
-        said = _say(events, said, MARGIN, time, number, requirement, equity, excess, owed, day)
+        said = say(events, said, MARGIN, time, number, requirement, equity, excess, owed, day)
         if members[number, STANDING] < DEFAULTED:
             said = _call(tables, events, said, time, day, number, requirement, excess, call_ns)
         if found[number, LARGE] > 0:
@@ -275,10 +267,7 @@ def find_short(
             continue
         if members[number, LADDER] == 0 and owed == 0 and not called:
             continue
-        cash = members[number, CASH]
-        free = accounts[cash, CREDITS_POSTED] - accounts[cash, DEBITS_POSTED] - accounts[cash, DEBITS_PENDING]
-        claims = owed + members[number, ACCRUED]
-        equity = free + members[number, COLLATERAL] - claims + min(0, gained_micro(directory, places, number))
+        equity = _equity(members, accounts, number, gained_micro(directory, places, number))
         excess = equity - members[number, LADDER] - members[number, ADJUSTMENT]
         if excess < 0 or called:
             numbers[found], excesses[found] = number, excess
@@ -305,10 +294,10 @@ def _call(
             members[number, STANDING] = CALLED
             members[number, DEADLINE] = time + call_ns
         owed, deadline = members[number, OWED], members[number, DEADLINE]
-        said = _say(events, said, MARGIN_CALL, time, number, -excess, owed, requirement, deadline, day)
+        said = say(events, said, MARGIN_CALL, time, number, -excess, owed, requirement, deadline, day)
     elif members[number, STANDING] == CALLED:
         members[number, STANDING], members[number, DEADLINE] = GOOD, 0
-        said = _say(events, said, CALL_MET, time, number, excess, 0, 0, 0, day)
+        said = say(events, said, CALL_MET, time, number, excess, 0, 0, 0, day)
     members[number, CALLED_FOR] = max(0, -excess)
     return said
 
@@ -334,7 +323,7 @@ def _report(
             limit, size = terms[place >> 1, column], max(long, short)
             if size != 0 and limit != 0 and size * BP >= limit * report_bp:
                 contract = tables.markets[place >> 1, NUMBER]
-                said = _say(events, said, LARGE_POSITION, time, number, contract, long - short, limit, 0, day)
+                said = say(events, said, LARGE_POSITION, time, number, contract, long - short, limit, 0, day)
     return said
 
 
@@ -357,12 +346,12 @@ def _state(
     fund, penalties = member[FUND_MOVED], member[PENALTIES]
     known = variation - fees - bought + sold + lent - fund - penalties
     transferred = closing - opening - known
-    said = _say(events, said, STATEMENT_MONEY, time, number, day, opening, transferred, variation, fees)
-    said = _say(
+    said = say(events, said, STATEMENT_MONEY, time, number, day, opening, transferred, variation, fees)
+    said = say(
         events, said, STATEMENT_SPOT, time, number, day, bought, sold, member[RECEIPTS_BOUGHT], member[RECEIPTS_SOLD]
     )  # fmt: skip
-    said = _say(events, said, STATEMENT_CLOSING, time, number, day, lent, closing, requirement, excess)
-    said = _say(
+    said = say(events, said, STATEMENT_CLOSING, time, number, day, lent, closing, requirement, excess)
+    said = say(
         events, said, STATEMENT_FUND, time, number, day, fund, penalties, member[LADDER], member[SCENARIO]
     )
     member[OPENING] = closing

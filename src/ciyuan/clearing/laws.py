@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.errors import require
 from ciyuan.clearing.books import Books
 from ciyuan.clearing.margin import worst_lots
 from ciyuan.clearing.positions import Position
@@ -13,7 +13,7 @@ def check_books(books: Books) -> None:
     for market in books.markets.values():
         held = books.positions_of(market)
         lots, basis = sum(at.lots for at in held), sum(at.basis for at in held)
-        _require(
+        require(
             lots == 0 and basis == 0,
             "long and short lots are equal",
             f"{market.contract.code}: {lots}, {basis}",
@@ -21,14 +21,14 @@ def check_books(books: Books) -> None:
     charged: dict[int, int] = defaultdict(int)
     for position in books.all_positions():
         charged[position.member.number] += _charge(position)
-        _require(
+        require(
             min(position.long, position.short, position.buys, position.sells) >= 0
             and (position.member.is_gross or not position.long or not position.short),
             "a net member is long or short",
             f"{position.member.number} in {position.market.number}: {position.long}, {position.short}",
         )
     for number, member in books.members.items():
-        _require(
+        require(
             member.ladder_micro == charged[number] >= 0 <= member.requirement_micro,
             "a requirement is the sum of its charges",
             f"{number}: {member.ladder_micro}, {charged[number]}, adjusted by {member.adjustment_micro}",
@@ -51,7 +51,7 @@ def _check_orders(books: Books) -> None:
         if not order.is_sell:
             reserved[number] += order.left * order.price_ticks * order.market.tick_value_micro
     for member in books.members.values():
-        _require(
+        require(
             member.reserved_micro == reserved[member.number],
             "what is reserved is what open spot buys may cost",
             f"{member.number}: {member.reserved_micro}, {reserved[member.number]}",
@@ -63,24 +63,24 @@ def _check_ledger(books: Books) -> None:
     passing = (house.variation, house.spot_money, *books.spot_receipts.values())
     for account in passing:
         left = ledger.posted(account)
-        _require(left == 0, "what passes through the house passes on", f"account {account}: {left}")
+        require(left == 0, "what passes through the house passes on", f"account {account}: {left}")
     reserved = sum(member.reserved_micro for member in books.members.values())
     held = ledger.account(house.spot_money).credits_pending
-    _require(
+    require(
         held >= reserved and bool(held) == bool(reserved),
         "holds are those of open spot orders",
         f"{reserved} reserved, {held} held",
     )
     for grade, account in books.spot_receipts.items():
         receipts, held = _receipts_held(books, grade), ledger.account(account).credits_pending
-        _require(
+        require(
             receipts == held,
             "receipts are held for open spot orders, pledges and tenders",
             f"grade {grade}: {receipts} for them, {held} held",
         )
     owed = sum(member.owed_micro for member in books.members.values())
     missing = -ledger.posted(house.receivables)
-    _require(
+    require(
         owed + books.uncovered_micro == missing,
         "what is missing is owed, or covered by nobody",
         f"owed {owed}, not covered {books.uncovered_micro}, missing {missing}",
@@ -89,7 +89,7 @@ def _check_ledger(books: Books) -> None:
         sum(member.fund_micro for member in books.members.values()),
         ledger.posted(house.default_fund),
     )
-    _require(shares == fund, "the default fund is its members' shares", f"shares {shares}, account {fund}")
+    require(shares == fund, "the default fund is its members' shares", f"shares {shares}, account {fund}")
 
 
 def _receipts_held(books: Books, grade: int) -> int:
@@ -106,8 +106,3 @@ def _receipts_held(books: Books, grade: int) -> int:
     )
     pledges = sum(member.pledged.get(grade, (0, 0))[0] for member in books.members.values())
     return orders + tenders + pledges
-
-
-def _require(holds: bool, law: str, detail: str) -> None:
-    if not holds:
-        raise InvariantBroken(law, detail)

@@ -26,7 +26,7 @@ from ciyuan.clearing.positions import (
 from ciyuan.clearing.scenario_margin import plain_scenario_margin_micro
 from ciyuan.clearing.settlement import Settlement
 from ciyuan.clearing.teller import LedgerBooks
-from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.contract import Contract
 
 
 class PlainMarket(Market):
@@ -39,12 +39,7 @@ class PlainMarket(Market):
     def __init__(self, contract: Contract, fees: Fees, share_bp: int) -> None:
         for name in MARKET_WORDS:
             setattr(self, name, 0)
-        self.contract = contract
-        self.number = contract.number
-        self.fees = fees
-        self.is_spot = contract.kind == ContractKind.SPOT
-        self.tick_value_micro = contract.tick_value_micro
-        self.share_bp = 0 if self.is_spot else share_bp
+        self.take_listing(contract, fees, share_bp)
         self.begin()
 
 

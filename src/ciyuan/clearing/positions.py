@@ -134,6 +134,15 @@ class Market:
     hedger_limit: int
     share_bp: int
 
+    def take_listing(self, contract: Contract, fees: Fees, share_bp: int) -> None:
+        """Be the market of a contract: what is not kept because it never changes. Spot has no limits, so no share of one."""
+        self.contract = contract
+        self.number = contract.number
+        self.fees = fees
+        self.is_spot = contract.kind == ContractKind.SPOT
+        self.tick_value_micro = contract.tick_value_micro
+        self.share_bp = 0 if self.is_spot else share_bp
+
     def begin(self) -> None:
         """Take the listing's figures as the first ones."""
         self.life = Life.LISTED

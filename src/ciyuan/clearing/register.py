@@ -49,7 +49,7 @@ from ciyuan.clearing.marking import (
 from ciyuan.clearing.messages import ClearingTerms, Fees
 from ciyuan.clearing.positions import Market, Member, Position, not_open
 from ciyuan.clearing.teller import LedgerBooks
-from ciyuan.exchange.contract import Contract, ContractKind
+from ciyuan.exchange.contract import Contract
 
 FIRST_MEMBERS, FIRST_POSITIONS = 64, 256
 """Rows that a new register has room for."""
@@ -231,12 +231,7 @@ class RowMarket(Market):
         self.register = register
         self.row = register.rows[contract.number]
         self.base = self.row * MARKET_WIDTH
-        self.contract = contract
-        self.number = contract.number
-        self.fees = fees
-        self.is_spot = contract.kind == ContractKind.SPOT
-        self.tick_value_micro = contract.tick_value_micro
-        self.share_bp = 0 if self.is_spot else share_bp
+        self.take_listing(contract, fees, share_bp)
         self._list()
         self.begin()
 

@@ -16,7 +16,6 @@ from ciyuan.gateway.firewall_pattern import (
     WORD,
     Node,
     beginnings,
-    bytes_of,
     expression,
     first_bytes,
     loose_bytes,
@@ -79,9 +78,7 @@ class BeforeToken:
     def __init__(self, rules: Sequence[Readied]) -> None:
         opened = [(rule, found) for rule in rules if (found := opener(rule.node, _TOKEN_SET)) is not None]
         listed = sorted(opened, key=_opening)
-        self._opened = [
-            _Opened([rule for rule, _ in several]) for _, several in groupby(listed, key=_opening)
-        ]
+        self._opened = [_Opened(list(several)) for _, several in groupby(listed, key=_opening)]
         texts = [text for (text, _), _ in groupby(listed, key=_opening)]
         self._scan = database_scan(texts, 0) if texts else None
 
@@ -101,14 +98,14 @@ def _opening(opened: tuple[Readied, Node]) -> tuple[str, bytes]:
 
 
 class _Opened:
-    """Looks closely at a place that an opener ends at, which some rules share."""
+    """Looks closely at a place that an opener ends at, which some rules share: the rules, each with its opener."""
 
-    def __init__(self, rules: Sequence[Readied]) -> None:
-        found = opener(rules[0].node, _TOKEN_SET)
+    def __init__(self, opened: Sequence[tuple[Readied, Node]]) -> None:
+        rules = [rule for rule, _ in opened]
         self._under_way = _UnderWay(rules)
-        self._firsts = bytes_of(reduce(int.__or__, (first_bytes(rule.node) for rule in rules)))
+        self._firsts = reduce(int.__or__, (first_bytes(rule.node) for rule in rules))
         self._starts: re.Pattern[bytes] | None = None
-        self._width = most_bytes(found) if found else 0
+        self._width = most_bytes(opened[0][1])
         self._lead = loose_bytes(rules[0].node)
         self._most = max(rule.most for rule in rules)
 
@@ -121,7 +118,7 @@ class _Opened:
         if low >= stop:
             return high
         if self._starts is None:
-            self._starts = starts_of(members_of(self._firsts))
+            self._starts = starts_of(self._firsts)
         for place in starts_between(self._starts, data, low, stop, edges):
             if self._under_way.at(data, place):
                 return place

@@ -20,6 +20,7 @@ from ciyuan.gateway.firewall_pattern import (
     OneOf,
     Repeat,
     all_bytes,
+    bytes_of,
     character,
     finder,
     lead_bytes,
@@ -155,17 +156,13 @@ def _readied(rule: Rule, value: Node) -> Readied:
         value=value,
         node=node,
         finder=found,
-        lead=_bytes(all_bytes(lead)) if lead else lead_bytes(node) if not rule.find else b"",
+        lead=bytes_of(all_bytes(lead)) if lead else lead_bytes(node) if not rule.find else b"",
         least=least_bytes(node),
         most=most_bytes(node),
         alphabet=all_bytes(node),
     )
     _judge(made)
     return made
-
-
-def _bytes(members: int) -> bytes:
-    return bytes(byte for byte in range(256) if members >> byte & 1)
 
 
 def _judge(made: Readied) -> None:

@@ -3,7 +3,6 @@
 A stretch is handed in as its bytes behind one more, the byte that stands before it: matches do not begin or end inside a word.
 """
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,10 +19,9 @@ from ciyuan.gateway.firewall_views import (
     Packed,
     disguises,
     fold,
+    may_be_disguised,
     unpack,
 )
-
-_MAY_BE_DISGUISED = re.compile(rb"[\\%&\x80-\xff]")
 
 
 class Seen(NamedTuple):
@@ -95,7 +93,7 @@ class Sight:
 
         Never inside an escape that is undone whole.
         """
-        if fold_left == data[0] and not _MAY_BE_DISGUISED.search(data, 1):
+        if not may_be_disguised(data, fold_left):
             return self._first_open(data, ())
         unfinished = UNFINISHED.search(data, max(1, len(data) - UNFINISHED_BYTES_MAX))
         end = unfinished.start() if unfinished else len(data)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ciyuan.gateway.firewall import Firewall, Placeholders, encoded, verdict
 from ciyuan.gateway.firewall_rules import Action, Finding, Refusal
 from ciyuan.gateway.firewall_sight import Seen, Sight
-from ciyuan.gateway.firewall_views import OUTSIDE, fold
+from ciyuan.gateway.firewall_views import OUTSIDE, fold, may_be_disguised
 
 HELD_BYTES_MAX = 65_536
 LONG_HELD_BYTES = 256
@@ -116,29 +116,17 @@ class FirewallStream:
 
     def _moved(self, found: Finding) -> Finding:
         """A finding in a stretch, as one in the stream."""
-        return Finding(
+        return found._replace(
             start=found.start + self._characters,
             end=found.end + self._characters,
-            rule=found.rule,
-            kind=found.kind,
-            action=found.action,
-            label=found.label,
-            view=found.view,
             start_byte=found.start_byte + self._bytes,
             end_byte=found.end_byte + self._bytes,
-            digest=found.digest,
         )
 
     def _step(self, data: bytes, border: int, characters: int) -> None:
         folded = data[:border]
-        if (
-            self._fold_left != self._left
-            or not folded.isascii()
-            or b"\\" in folded
-            or b"%" in folded
-            or b"&" in folded
-        ):
-            folded = fold(data[:border], self._fold_left).data
+        if may_be_disguised(folded, self._fold_left):
+            folded = fold(folded, self._fold_left).data
         self._left, self._fold_left = data[border - 1], folded[-1]
         self._bytes += border - 1
         self._characters += characters

@@ -45,6 +45,7 @@ _ESCAPE = (
 )
 DISGUISES = f"(?:{_HIDDEN}|{_OTHER}|{_ESCAPE})"
 """What marks a text in which something is written otherwise than it reads, for the one pass."""
+_MAY_BE_DISGUISED = re.compile(rb"[\\%&\x80-\xff]")
 _LEADS = re.compile(rb"[\\%&\xc2\xcd\xd8\xd9\xdb\xe0-\xe3\xef\xf0\xf3]")
 _DISGUISE = re.compile(f"(?:{_HIDDEN})|{_OTHER}|{_ESCAPE}".encode())
 """One thing that reads otherwise than it is written."""
@@ -88,6 +89,13 @@ class Folded(NamedTuple):
         if stretch % 2:
             return self.origins[stretch + 1]
         return self.origins[stretch] + place - self.bounds[stretch]
+
+
+def may_be_disguised(data: bytes, fold_left: int) -> bool:
+    """Whether data may read otherwise than it is written: a quick look. Its first byte, which stands before the text, reads as
+    `fold_left`; if this says no, `fold` would change nothing.
+    """
+    return fold_left != data[0] or _MAY_BE_DISGUISED.search(data, 1) is not None
 
 
 def disguises(data: bytes) -> Iterator[re.Match[bytes]]:

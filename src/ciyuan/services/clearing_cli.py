@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ciyuan.services.pictures import check_picture
 from ciyuan.services.progress import Progress
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ def drill(
     from ciyuan.simulation.drill import DrillTerms, play_drill
 
     if plot is not None:
-        from ciyuan.services.margin_plots import check_picture
-
         check_picture(plot)
     played = play_drill(DrillTerms(members, seed, jump))
     report = report_of(played)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ciyuan.basics.calendar import iso_of_day
-from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.errors import require
 from ciyuan.basics.money import format_micro
 from ciyuan.basics.rows import CODE_MASK
 from ciyuan.clearing.margin import BP
@@ -197,32 +197,29 @@ def _laws(told: Told, loss: int, layers: Sequence[LayerUse], uncovered: int) -> 
     if not played.before:
         return tuple(found)
     used = sum(use.used_micro for use in layers)
-    _require(used + uncovered == loss, "the layers sum to the loss", f"{used} and {uncovered} of {loss}")
-    found.append(Law("the layers sum to the loss", f"{_usd(used)} paid, {_usd(uncovered)} not covered"))
+    require(used + uncovered == loss, "the layers sum to the loss", f"{used} and {uncovered} of {loss}")
+    found.append(
+        Law("the layers sum to the loss", f"{_whole_usd(used)} paid, {_whole_usd(uncovered)} not covered")
+    )
     cash = (
         played.at_default.cash_micro - played.before[played.defaulter].cash_micro if played.at_default else 0
     )
     own = sum(use.used_micro for use in layers if use.layer == WORDS[Layer.MARGIN])
-    _require(own >= cash, "the defaulter's cash is used first", f"{own} of {cash}")
+    require(own >= cash, "the defaulter's cash is used first", f"{own} of {cash}")
     assessed = 0
     for number, before in played.before.items():
         after = played.after[number]
         if number != played.defaulter:
             floor = min(before.cash_micro, before.requirement_micro)
-            _require(after.cash_micro >= floor, "a survivor's margin is never touched", told.names[number])
+            require(after.cash_micro >= floor, "a survivor's margin is never touched", told.names[number])
             assessed += before.cash_micro - after.cash_micro
     found.append(
         Law(
             "a survivor's margin is never touched",
-            f"assessments took {_usd(assessed)} of what they had over it",
+            f"assessments took {_whole_usd(assessed)} of what they had over it",
         )
     )
     return tuple(found)
-
-
-def _require(holds: bool, law: str, detail: str) -> None:
-    if not holds:
-        raise InvariantBroken(law, detail)
 
 
 # --- what happened when ---
@@ -277,19 +274,19 @@ def _calls(told: Told) -> list[Timed]:
     for row in told.of(ClearingEvent.MARGIN_CALL):
         if row[2] == told.played.defaulter:
             deadline = _moment([0, row[6]], 0, "", "")[1].time[11:]
-            owed = f", {_usd(row[4])} of it lent" if row[4] else ""
+            owed = f", {_whole_usd(row[4])} of it lent" if row[4] else ""
             found.append(
                 _moment(
                     row,
                     1,
-                    f"{told.names[row[2]]} is called for {_usd(row[3])}{owed}, until {deadline}",
+                    f"{told.names[row[2]]} is called for {_whole_usd(row[3])}{owed}, until {deadline}",
                     "§10.1",
                 )
             )
         else:
             others[row[1]].append(row)
     for rows in others.values():
-        called = _usd(sum(row[3] for row in rows))
+        called = _whole_usd(sum(row[3] for row in rows))
         found.append(_moment(rows[0], 2, f"{len(rows)} others are called for {called}, and pay", "§10.1"))
     return found
 
@@ -299,7 +296,7 @@ def _defaults(told: Told) -> list[Timed]:
         _moment(
             row,
             3,
-            f"{told.names[row[2]]} has not paid: in default, short by {_usd(row[3])}; its orders are cancelled",
+            f"{told.names[row[2]]} has not paid: in default, short by {_whole_usd(row[3])}; its orders are cancelled",
             "§10.1",
         )
         for row in told.of(ClearingEvent.DEFAULTED)
@@ -384,7 +381,7 @@ def _losses(told: Told) -> list[Timed]:
             _moment(
                 rows[0],
                 7,
-                f"losers pay, winners are paid; {name} is lent {_usd(sum(row[3] for row in rows))}",
+                f"losers pay, winners are paid; {name} is lent {_whole_usd(sum(row[3] for row in rows))}",
                 "§10.1",
             )
             for rows in lent.values()
@@ -393,7 +390,7 @@ def _losses(told: Told) -> list[Timed]:
             _moment(
                 row,
                 8,
-                f"{name} is closed out: it owes {_usd(row[3])}, of which {_usd(row[4])} is not covered",
+                f"{name} is closed out: it owes {_whole_usd(row[3])}, of which {_whole_usd(row[4])} is not covered",
                 "§10.3",
             )
             for row in told.of(ClearingEvent.CLOSED_OUT)
@@ -401,5 +398,5 @@ def _losses(told: Told) -> list[Timed]:
     ]
 
 
-def _usd(micro: int) -> str:
+def _whole_usd(micro: int) -> str:
     return f"{format_micro(micro, 0)} USD"

@@ -4,8 +4,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ciyuan.basics.money import format_micro
 from ciyuan.services.clearing_drill import UNCOVERED, DrillReport
+from ciyuan.services.summary_print import usd
 
 WIDTH = 132
 PAYERS_NAMED = 4
@@ -17,9 +17,9 @@ def print_drill(report: DrillReport) -> None:
     console.print(_timeline(report))
     if report.defaulted:
         console.print(_layers(report))
-    fund = f"Cover 2: sized to {_usd(report.fund_size_micro)} USD by {report.fund_largest} and {report.fund_second}"
+    fund = f"Cover 2: sized to {usd(report.fund_size_micro)} USD by {report.fund_largest} and {report.fund_second}"
     share = f"{report.fund_used_micro / report.fund_size_micro:.0%}" if report.fund_size_micro else "nothing"
-    console.print(f"{fund}; used {_usd(report.fund_used_micro)} USD, {share} of it", highlight=False)
+    console.print(f"{fund}; used {usd(report.fund_used_micro)} USD, {share} of it", highlight=False)
     for law in report.laws:
         console.print(
             f"held: {law.law} ({law.found})" if law.found != "held" else f"held: {law.law}", highlight=False
@@ -49,15 +49,11 @@ def _layers(report: DrillReport) -> Table:
     for head in ("layer", "there was", "paid", "by"):
         table.add_column(head, justify="right" if head in ("there was", "paid") else "left")
     for use in report.layers:
-        payers = [f"{each.payer} {_usd(each.amount_micro)}" for each in use.payments]
+        payers = [f"{each.payer} {usd(each.amount_micro)}" for each in use.payments]
         named = ", ".join(payers[:PAYERS_NAMED])
         more = f" and {len(payers) - PAYERS_NAMED} more" if len(payers) > PAYERS_NAMED else ""
-        table.add_row(use.layer, _usd(use.there_micro), _usd(use.used_micro), named + more)
-    table.add_row(UNCOVERED, "", _usd(report.uncovered_micro), "")
+        table.add_row(use.layer, usd(use.there_micro), usd(use.used_micro), named + more)
+    table.add_row(UNCOVERED, "", usd(report.uncovered_micro), "")
     table.add_section()
-    table.add_row("the loss since the default", "", _usd(report.loss_micro), "", style="bold")
+    table.add_row("the loss since the default", "", usd(report.loss_micro), "", style="bold")
     return table
-
-
-def _usd(micro: int) -> str:
-    return format_micro(micro, 2)

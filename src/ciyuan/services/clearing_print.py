@@ -9,6 +9,7 @@ from rich.table import Table
 from ciyuan.basics.money import format_micro
 from ciyuan.services.clearing_ledger import CashMove, Reconciliation
 from ciyuan.services.clearing_statement import MemberStatement, StatementLines
+from ciyuan.services.summary_print import usd
 
 WIDTH = 150
 MOVES_SHOWN = 40
@@ -46,7 +47,7 @@ def print_days(statement: MemberStatement) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for lines in statement.days:
         day = lines.last_day + (f" ({lines.part})" if lines.part > 1 else "")
-        table.add_row(day, *(_usd(read(lines)) for _, read in DAY_COLUMNS))
+        table.add_row(day, *(usd(read(lines)) for _, read in DAY_COLUMNS))
     console.print(table)
     console.print("other: lent less repaid, less default fund, less penalties", style="dim")
 
@@ -62,17 +63,17 @@ def print_statement(statement: MemberStatement, lines: StatementLines) -> None:
     table.add_column("USD", justify="right")
     table.add_column(style="dim")
     for name, read in LINES:
-        table.add_row(name, _usd(read(lines)), _note(name, lines))
+        table.add_row(name, usd(read(lines)), _note(name, lines))
     table.add_section()
-    table.add_row("closing cash", _usd(lines.closing_micro), "", style="bold")
+    table.add_row("closing cash", usd(lines.closing_micro), "", style="bold")
     table.add_section()
-    table.add_row("margin: ladder", _usd(lines.ladder_micro), "§6.1, open orders included")
-    table.add_row("margin: scenarios", _usd(lines.scenario_micro), "§6.2, of the positions")
-    table.add_row("requirement", _usd(lines.requirement_micro), "")
+    table.add_row("margin: ladder", usd(lines.ladder_micro), "§6.1, open orders included")
+    table.add_row("margin: scenarios", usd(lines.scenario_micro), "§6.2, of the positions")
+    table.add_row("requirement", usd(lines.requirement_micro), "")
     excess = lines.excess_micro
     table.add_row(
         "excess" if excess >= 0 else "called",
-        _usd(abs(excess)),
+        usd(abs(excess)),
         "may be withdrawn" if excess >= 0 else "to be paid",
     )
     console.print(table)
@@ -112,9 +113,9 @@ def _positions(lines: StatementLines) -> Table:
             "-" if line.today_lots is None else f"{line.today_lots:,}",
             "-" if line.entry_micro is None else format_micro(line.entry_micro, 4),
             format_micro(line.settlement_micro, 4),
-            _usd(line.variation_micro),
-            "-" if line.unrealised_micro is None else _usd(line.unrealised_micro),
-            "-" if line.realised_micro is None else _usd(line.realised_micro),
+            usd(line.variation_micro),
+            usd(line.unrealised_micro),
+            usd(line.realised_micro),
         )
     return table
 
@@ -153,10 +154,6 @@ def _moves(moves: Iterable[CashMove]) -> Table:
             amounts = (_usd6(move.amount_micro), _usd6(move.balance_micro))
             table.add_row(move.time, move.reason, move.rule, move.with_account, *amounts)
     return table
-
-
-def _usd(micro: int) -> str:
-    return format_micro(micro, 2)
 
 
 def _usd6(micro: int) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ciyuan.services.pictures import check_picture
+
 if TYPE_CHECKING:
     from ciyuan.services.margin_basis import Basis, Listing
     from ciyuan.services.margin_prices import PriceHistory
@@ -72,7 +74,7 @@ def what_if(
     from ciyuan.services.margin_whatif import what_if as answered
 
     if plot is not None:
-        _check_picture(plot)
+        check_picture(plot)
     held = positions_of(position or (), portfolio)
     basis = _basis(run, prices, Listing(tick, lot, lot_cost, free_lots, over_cost), decay)
     answer = answered(basis, held)
@@ -124,7 +126,7 @@ def backtest(
     from ciyuan.services.margin_basis import Listing
 
     if plot is not None:
-        _check_picture(plot)
+        check_picture(plot)
     history = _history(file, gpu, kind, present).since(since)
     rolled = roll(history, column, Listing(tick, lot), FilterTerms(decay=decay), window)
     found = report_of(rolled, tuple(SIDES) if side is SideWanted.both else (side.value,))
@@ -176,9 +178,3 @@ def _history(file: Path, gpu: str | None, kind: str, present: int) -> "PriceHist
     from ciyuan.services.margin_prices import read_gpu_rents, read_prices
 
     return read_prices(file) if gpu is None else read_gpu_rents(file, gpu, kind, present)
-
-
-def _check_picture(plot: Path) -> None:
-    from ciyuan.services.margin_plots import check_picture
-
-    check_picture(plot)

@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ciyuan.basics.errors import Malformed
 from ciyuan.basics.money import MICRO, format_micro
 from ciyuan.clearing.scenarios import Reals
 from ciyuan.services.margin_backtest import BacktestReport, Rolled
 from ciyuan.services.margin_whatif import WhatIf
+from ciyuan.services.pictures import check_picture
 from ciyuan.services.plots import COLOURS, INK, STYLE, WIDTH_INCHES
 
-KINDS = (".svg", ".png")
 PNG_DPI = 150
 BLUE, ORANGE, GREEN, RED = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[4]
 QUIET = "#8a96a3"
@@ -37,13 +36,6 @@ def saved(
         rows = figure.subplots(len(heights), 1, squeeze=False, height_ratios=list(heights))
         paint([row[0] for row in rows])
         figure.savefig(path, dpi=PNG_DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def check_picture(path: Path) -> None:
-    """Refuse (Malformed) a name that is neither .svg nor .png."""
-    if path.suffix not in KINDS:
-        raise Malformed(f"plot {path}", found=path.suffix or "no suffix", expected=" or ".join(KINDS),
-                        remedy="Name it like margin.svg or margin.png.")  # fmt: skip
 
 
 # --- what-if ---

@@ -28,6 +28,7 @@ from ciyuan.clearing.margin import BP
 from ciyuan.clearing.scenario_margin import LOTS_MAX, TAIL, Breakdown, Ints, add_on_micro, by_scenario
 from ciyuan.clearing.scenarios import Reals
 from ciyuan.services.margin_basis import FILTERED, STRESSED, Basis
+from ciyuan.services.summary_print import usd
 
 WIDTH = 110
 SHOWN = 5
@@ -221,13 +222,13 @@ def profits_usd(basis: Basis, held: dict[str, int]) -> tuple[Reals, Reals]:
 def print_what_if(answer: WhatIf) -> None:
     """Print the margin, what it is made of, each contract's part, and the tail."""
     console = Console(width=WIDTH)
-    title = f"Requirement {_usd(answer.requirement_micro)} USD"
+    title = f"Requirement {usd(answer.requirement_micro)} USD"
     table = Table(title=title, box=SIMPLE_HEAD, show_header=False, title_justify="left", title_style="bold")
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
     for name, value, note in figures_of(answer):
-        table.add_row(name, _usd(value), note)
+        table.add_row(name, usd(value), note)
     console.print(table)
     console.print(_legs(answer))
     console.print(_scenarios(answer))
@@ -285,7 +286,7 @@ def _legs(answer: WhatIf) -> Table:
             leg.ladder_micro,
         )
         table.add_row(
-            leg.code, f"{leg.lots:+,}", format_micro(leg.settle_micro, 3), *(_usd(micro) for micro in amounts)
+            leg.code, f"{leg.lots:+,}", format_micro(leg.settle_micro, 3), *(usd(micro) for micro in amounts)
         )
     return table
 
@@ -303,11 +304,7 @@ def _scenarios(answer: WhatIf) -> Table:
         for row in rows[:SHOWN]:
             named = row.label or f"number {row.number}"
             losses = (row.loss_micro, *row.loss_by_leg_micro)
-            table.add_row(kind, named, f"{row.weight / TAIL:.2f}", *(_usd(loss) for loss in losses))
+            table.add_row(kind, named, f"{row.weight / TAIL:.2f}", *(usd(loss) for loss in losses))
         if len(rows) > SHOWN:
             table.add_row(kind, f"and {len(rows) - SHOWN} more (--json)", *[""] * (2 + len(answer.legs)))
     return table
-
-
-def _usd(micro: int) -> str:
-    return format_micro(micro, 2)

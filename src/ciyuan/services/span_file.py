@@ -85,13 +85,13 @@ def _futures(portfolio: Element, number: int, commodity: SpanCommodity, extreme:
     _put(portfolio, pfId=number, pfCode=commodity.code, name=commodity.code, currency="USD", cvf=1)
     for contract in commodity.contracts:
         future = SubElement(portfolio, "fut")
-        value = _usd(contract.price_micro * contract.lot_mtok)
-        _put(future, cId=contract.number, pe=_date(contract.last_day), p=_usd(contract.price_micro), d="1", v="0",
+        value = _bare_usd(contract.price_micro * contract.lot_mtok)
+        _put(future, cId=contract.number, pe=_date(contract.last_day), p=_bare_usd(contract.price_micro), d="1", v="0",
              cvf=contract.lot_mtok, val=value, sc="1")  # fmt: skip
         array = SubElement(future, "ra")
         _put(array, r="1")
         for loss in risk_array_micro(contract.scan_range_micro, extreme).tolist():
-            _put(array, a=_usd(loss))
+            _put(array, a=_bare_usd(loss))
         _put(array, d="1")
 
 
@@ -105,6 +105,6 @@ def _date(day: int) -> str:
     return iso_of_day(day).replace("-", "")
 
 
-def _usd(amount_micro: int) -> str:
+def _bare_usd(amount_micro: int) -> str:
     """Dollars with six decimals and no separators."""
     return format_micro(amount_micro).replace(",", "")

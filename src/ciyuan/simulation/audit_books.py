@@ -6,7 +6,7 @@ They never ask a machine how it came to a number. What they are compared with, a
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.errors import InvariantBroken, require
 from ciyuan.basics.money import PICO_PER_MICRO, div_half_up
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
 from ciyuan.basics.tokens import MTOK
@@ -24,12 +24,6 @@ CLOSE_TODAY = int(Effect.CLOSE_TODAY)
 OF_HEDGE, SELLER_OF_HEDGE = (
     int(flag) << FLAG_SHIFT for flag in (ClearingFlag.HEDGE, ClearingFlag.SELLER_HEDGE)
 )
-
-
-def require(holds: object, law: str, detail: str) -> None:
-    """Raise InvariantBroken unless `holds`."""
-    if not holds:
-        raise InvariantBroken(law, detail)
 
 
 class DeliveryBooks:

@@ -22,14 +22,14 @@ Replay and durability (same journal, same state; what was acknowledged survives)
 import numpy as np
 from numpy.typing import NDArray
 
-from ciyuan.basics.errors import InvariantBroken
+from ciyuan.basics.errors import InvariantBroken, require
 from ciyuan.basics.rows import CODE_MASK
 from ciyuan.clearing.messages import ClearingEvent, MemberRole
 from ciyuan.exchange.contract import ContractKind
 from ciyuan.exchange.messages import ExchangeEvent
 from ciyuan.gateway.messages import MeterCommand, MeterEvent
 from ciyuan.ledger.messages import AccountFlag
-from ciyuan.simulation.audit_books import DeliveryBooks, FuturesBooks, MoneyBooks, TradeBooks, require
+from ciyuan.simulation.audit_books import DeliveryBooks, FuturesBooks, MoneyBooks, TradeBooks
 from ciyuan.simulation.hearing import Sieve
 from ciyuan.venue.accounts import SUPPLIERS_MAX
 from ciyuan.venue.machine import Venue
