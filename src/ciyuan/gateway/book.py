@@ -3,7 +3,7 @@
 | array | shape | holds |
 |---|---|---|
 | parties | (room, 9) | as in a snapshot (`edge`), and the index's key: role << 32 | number |
-| price_lists | (room, 10) | as in a snapshot, list n in row n - 1; its book's next older or -1; its block of legs or 0 |
+| price_lists | (room, 10) | as in a snapshot, list n in row n - 1; its book's next older or -1; its block |
 | books | (room, 5) | as in a snapshot, the row of the list that begins last, and the index's key: supplier << 16 | grade |
 | requests | (room, 8) | as in a snapshot |
 | deliveries | (room, 8) | as in a snapshot; the spender's row + 1, the limits that count it, its time, its row of leg_counts + 1 |
