@@ -6,7 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ciyuan.basics.rows import CODE_MASK, KIND
-from ciyuan.gateway import MeterEvent, PartyRole, deliver_row, enrol_row, hold_row, tick_row, void_row
+from ciyuan.gateway import (
+    LimitUnit,
+    LimitWindow,
+    MeterEvent,
+    PartyRole,
+    deliver_row,
+    enrol_row,
+    hold_row,
+    leg_price_row,
+    leg_used_row,
+    limit_row,
+    spender_row,
+    tick_row,
+    void_row,
+)
 from ciyuan.gateway.machine import Meter
 from ciyuan.ledger.machine import Ledger
 from tests.gateway.twins import ADA, NORTH, a_market, list_row, matrix, who
