@@ -80,8 +80,10 @@ class Pricing:
             return
         graded = np.isin(settled[:, PARTIES] & GRADE_MAX, list(self._vectors))
         paid = settled[:, PARTIES] >> 32 <= CUSTOMERS_MAX
-        plain = ~self._meter.has_legs[(settled[:, KIND] >> REASON_SHIFT & REASON_MASK) - 1]
-        view = settled_view(settled[wanted & graded & paid & plain], self._meter.price_lists, self._vectors)
+        has_legs = self._meter.has_legs
+        plain = ~has_legs[(settled[:, KIND] >> REASON_SHIFT & REASON_MASK) - 1]
+        chosen = settled[wanted & graded & paid & plain]
+        view = settled_view(chosen, self._meter.price_lists, self._vectors, has_legs)
         if not len(view):
             return
         far = self._group_of(view.customer) != self._group_of(view.supplier)
