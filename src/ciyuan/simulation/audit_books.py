@@ -16,7 +16,7 @@ from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.messages import CONTRACT_MASK, Effect, FillFlag
 from ciyuan.gateway.leg_prices import cost_pico
 from ciyuan.gateway.messages import STEP_SHIFT, MeterEvent, MeterFlag
-from ciyuan.gateway.plain_legs import SaidLegs, leg_prices_of, usage_of
+from ciyuan.gateway.plain_legs import SaidLegs, exceed_whole, leg_prices_of, usage_of
 from ciyuan.venue.messages import Purse, Reason, VenueEvent
 
 SELLS, TAKER, LEG, FORCED = (
@@ -125,6 +125,11 @@ class DeliveryBooks:
             known = PriceList(supplier, grade, begins, price_in, price_cached, price_out, hundredths)
             tokens_in, cached, tokens_out = counts
             usage = usage_of(tokens_in, cached, tokens_out, told or {})
+            require(
+                not exceed_whole(usage),
+                "a part is no more than its whole",
+                f"request {request}: {usage.counts}",
+            )
             return cost_pico(usage, leg_prices_of(known, said or SaidLegs()), batch=batch)
         asked = (price_in, price_cached, price_out)
         if batch:
