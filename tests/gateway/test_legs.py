@@ -44,7 +44,7 @@ def delivered(time_ns: int, request: int, usage: Usage, *, batch: bool = False) 
 def charged_pico(twins: Twins) -> int:
     """What the first customer was charged, and what is carried."""
     customer = next(row for row in twins.fast.parties.tolist() if row[:2] == [PartyRole.CUSTOMER, 1])
-    return customer[4] * 10**6 + customer[3]
+    return int(customer[4] * 10**6 + customer[3])
 
 
 @pytest.mark.parametrize(

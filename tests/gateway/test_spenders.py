@@ -136,6 +136,17 @@ def test_a_limit_is_said_again_with_another_most_and_its_use_carries_on():
         assert twins.refused(row) == word
 
 
+def test_limits_are_shown_as_they_were_set():
+    twins = a_company(
+        limit_row(0, 7, KEY, TOKENS, MONTH, 100, HOUR_NS), limit_row(5, 2, ENGINEER, MONEY, HOUR, 9)
+    )
+    assert twins.fast.limits.tolist() == [
+        [7, KEY, TOKENS, MONTH, 100, HOUR_NS, -HOUR_NS, 0],
+        [2, ENGINEER, MONEY, HOUR, 9, 0, 0, 0],
+    ]
+    assert not twins.fast.limits.flags.writeable
+
+
 def test_one_spender_has_eight_limits_at_most():
     twins = a_company(*(limit_row(0, 1 + at, KEY, TOKENS, EVER, 100) for at in range(LIMITS_OF_SPENDER_MAX)))
     assert twins.refused(limit_row(0, 9, KEY, TOKENS, EVER, 100)) == R.LIMITS_FULL

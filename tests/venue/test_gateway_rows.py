@@ -1,6 +1,5 @@
 """The gateway's rows at the venue: a lane of their own that changes nothing, who may say what, closed keys, prices by leg."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +92,7 @@ def test_what_is_not_deliveries_in_order_takes_the_other_way():
         matrix([tick_row(now * 2), tick_row(now * 2 - 1)]),
         matrix([tick_row(now - 1)]),
         matrix([tick_row(now * 2)] * 4)[::2],
-        np.zeros((1, 8), np.int32),
+        matrix([tick_row(now * 2)]).reshape(8),
     ):
         assert not venue._are_deliveries(rows)
     venue._gate.next_due_ns = now * 2

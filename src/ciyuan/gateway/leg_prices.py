@@ -78,7 +78,7 @@ class LegPrices:
             or max(pieces) > PIECE_PRICE_MAX
         ):
             raise Malformed("prices by leg", found=self.pico,
-                            expected=f"{LEGS} prices from 0, tokens' at most {PRICE_MAX}, pieces' at most {PIECE_PRICE_MAX}",
+                            expected=f"{LEGS} prices of 0 or more, at most {PRICE_MAX} a token and {PIECE_PRICE_MAX} a piece",
                             remedy="Give micro-units per million tokens, and pico-units per piece.")  # fmt: skip
         starts = [step.above_tokens for step in self.steps]
         if starts != sorted(set(starts)) or any(step.prices.steps for step in self.steps):
