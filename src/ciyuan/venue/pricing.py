@@ -70,7 +70,7 @@ class Pricing:
 
     def on_deliveries(self, events: NDArray[np.int64]) -> None:
         """Observe the settled requests among the meter's events: the standard token, and each leg that was used."""
-        if not self._vectors or (len(events) <= FEW and not _settles(events)):
+        if not self._vectors or (len(events) <= FEW and not self._wants_some(events)):
             return
         settled = settled_rows(events)
         if not len(settled):
@@ -138,7 +138,13 @@ class Pricing:
             self._index.apply_one(row, out)
 
     def _wants(self, time_ns: int) -> bool:
-        return bool(self._index.wants(np.array([time_ns], dtype=np.int64))[0])
+        return self._index.wants_one(time_ns)
+
+    def _wants_some(self, events: NDArray[np.int64]) -> bool:
+        """Whether any of a few events is of a request that was settled when the index wants to know."""
+        kinds, times = events[:, KIND].tolist(), events[:, TIME].tolist()
+        settled = (time for kind, time in zip(kinds, times, strict=True) if kind & CODE_MASK == _SETTLED)
+        return any(self._wants(time) for time in settled)
 
     def relate(self, time_ns: int, number: int, group: int, out: Out) -> None:
         """Tell the index that a participant counts as one with its group."""
@@ -196,8 +202,3 @@ class Pricing:
             return VenueRefusal.NOTHING_TO_SETTLE_ON
         self._clearing.apply_one(final_row(time_ns, number, mean.mean_micro, day, mean.rule), out)
         return None
-
-
-def _settles(events: NDArray[np.int64]) -> bool:
-    """Whether any of a few events is of a settled request."""
-    return any(kind & CODE_MASK == _SETTLED for kind in events[:, KIND].tolist())
