@@ -18,7 +18,7 @@ from ciyuan.gateway import (
     prices_row,
     void_row,
 )
-from ciyuan.gateway.leg_prices import LegPrices, Step, cost_pico
+from ciyuan.gateway.leg_prices import LegPrices, Step, cost_pico, usage_rows
 from ciyuan.gateway.messages import PIECES_MAX, PRICE_MAX, STEPS_MAX
 from ciyuan.gateway.plain_legs import TOLD
 from ciyuan.gateway.rating import hold_micro, worst_cost_by_legs
@@ -30,15 +30,6 @@ R = MeterRefusal
 GRADE = 2
 WHO = who(grade=GRADE)
 PIECES = {Leg.IMAGES: 3, Leg.SEARCHES: 20, Leg.REQUESTS: 1}
-
-
-def told(time_ns: int, request: int, usage: Usage) -> list[Row]:
-    return [leg_used_row(time_ns, request, leg, usage.amount(leg)) for leg in TOLD if usage.amount(leg)]
-
-
-def delivered(time_ns: int, request: int, usage: Usage, *, batch: bool = False) -> Row:
-    legs = usage.meter_legs(batch=batch)
-    return deliver_row(time_ns, request, WHO, legs.input, legs.cached, legs.output, batch=batch)
 
 
 def charged_pico(twins: Twins) -> int:
@@ -57,7 +48,7 @@ def test_a_golden_vector_costs_the_same_through_the_meter(vector: Golden):
         MeterEvent.LEG_PRICED,
     }
     twins.say(hold_row(1, 7, WHO, usage.input_tokens, usage.amount(Leg.OUTPUT)))
-    twins.say(*told(2, 7, usage), delivered(3, 7, usage))
+    twins.say(*usage_rows(2, 7, WHO, usage))
     assert charged_pico(twins) == vector.pico == cost_pico(usage, vector.leg_prices())
 
 
@@ -99,9 +90,7 @@ def test_any_usage_costs_what_leg_prices_make_of_it(prices, usages, batch, exact
         held = twins.one(hold_row(request, request, WHO, tokens_in + spare, tokens_out + spare))
         worst = worst_cost_by_legs(prices, tokens_in + spare, tokens_out + spare, bounds(prices))
         assert held[7] == hold_micro(worst)
-        charge = twins.say(*told(request, request, usage), delivered(request, request, usage, batch=batch))[
-            -1
-        ]
+        charge = twins.say(*usage_rows(request, request, WHO, usage, batch=batch))[-1]
         assert code(charge) == MeterEvent.SETTLED
         assert charge[7] <= held[7]
         total += cost_pico(usage, prices, batch=batch)
@@ -276,3 +265,22 @@ def test_columns_of_legs_hold_what_was_told():
     twins.say(hold_row(1, 4, who(), 99, 99), *(leg_used_row(1, 4, leg, 1 + leg) for leg in TOLD))
     assert twins.fast.snapshot()["leg_counts"].tolist() == [[4, *(1 + leg for leg in TOLD)]]
     assert np.array_equal(twins.fast.snapshot()["leg_counts"], twins.plain.snapshot()["leg_counts"])
+
+
+def test_a_usage_is_told_leg_by_leg_and_then_delivered():
+    counts = {
+        Leg.INPUT: 5,
+        Leg.CACHE_READ: 4,
+        Leg.CACHE_WRITE_LONG: 3,
+        Leg.OUTPUT: 9,
+        Leg.REASONING: 2,
+        Leg.IMAGES: 0,
+    }
+    usage = usage_from(Provenance.SUPPLIER, counts)
+    assert usage_rows(1, 7, WHO, usage, batch=True) == [
+        leg_used_row(1, 7, Leg.CACHE_WRITE_LONG, 3),
+        leg_used_row(1, 7, Leg.REASONING, 2),
+        deliver_row(1, 7, WHO, 12, 4, 9, batch=True),
+    ]
+    with pytest.raises(Malformed, match="a count of input and a count of output"):
+        usage_rows(1, 7, WHO, usage.without(Leg.OUTPUT))

@@ -31,7 +31,9 @@ from ciyuan.gateway.messages import (
     PIECES_MAX,
     PRICE_MAX,
     STEPS_MAX,
+    deliver_row,
     leg_price_row,
+    leg_used_row,
     prices_row,
 )
 from ciyuan.gateway.usage import LEGS, PARTS, Leg, Usage
@@ -51,6 +53,8 @@ _FALL_BACK = {
     Leg.IMAGE_OUT: Leg.OUTPUT,
 }
 _PIECES = (Leg.IMAGES, Leg.SEARCHES, Leg.REQUESTS)
+_OF_DELIVER = (Leg.INPUT, Leg.CACHE_READ, Leg.OUTPUT)
+"""The legs that PRICES and DELIVER have words for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class LegPrices:
             batch_hundredths=self.batch_hundredths,
         )
         for leg in Leg:
-            of_prices = leg in (Leg.INPUT, Leg.CACHE_READ, Leg.OUTPUT)
+            of_prices = leg in _OF_DELIVER
             usual = 0 if leg in _PIECES else pico[Leg.OUTPUT if PARTS.get(leg) == Leg.OUTPUT else Leg.INPUT]
             if leg in most or (not of_prices and pico[leg] != usual):
                 bound = most.get(leg, 0)
@@ -207,3 +211,16 @@ def cost_pico(usage: Usage, prices: LegPrices, *, batch: bool = False) -> int:
     if batch:
         pico = tuple(div_half_up(price * held.batch_hundredths, 100) for price in pico)
     return sum(amount * price for amount, price in zip(count, pico, strict=True))
+
+
+def usage_rows(time_ns: int, request: int, parties: int, usage: Usage, *, batch: bool = False) -> list[Row]:
+    """The rows that tell the meter what a held request used: a LEG_USED of each leg that a DELIVER has no word for and that is
+    not 0, then the DELIVER. Raises Malformed if input or output is absent.
+    """
+    legs = usage.meter_legs(batch=batch)
+    told = [
+        leg_used_row(time_ns, request, leg, usage.amount(leg))
+        for leg in Leg
+        if leg not in _OF_DELIVER and usage.amount(leg)
+    ]
+    return [*told, deliver_row(time_ns, request, parties, legs.input, legs.cached, legs.output, batch=batch)]
