@@ -6,7 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ciyuan.basics.rows import CODE_MASK, KIND
-from ciyuan.gateway import MeterEvent, PartyRole, deliver_row, enrol_row, hold_row, tick_row, void_row
+from ciyuan.gateway import (
+    LimitUnit,
+    LimitWindow,
+    MeterEvent,
+    PartyRole,
+    deliver_row,
+    enrol_row,
+    hold_row,
+    leg_price_row,
+    leg_used_row,
+    limit_row,
+    spender_row,
+    tick_row,
+    void_row,
+)
 from ciyuan.gateway.machine import Meter
 from ciyuan.ledger.machine import Ledger
 from tests.gateway.twins import ADA, NORTH, a_market, list_row, matrix, who
@@ -54,6 +68,29 @@ def test_each_table_grows_by_itself_row_by_row(row):
     twins.check_same()
     again = twins.fast.apply(matrix(rows))
     assert set((again[:, KIND] & CODE_MASK).tolist()) == {MeterEvent.REPEATED}
+
+
+def test_the_tables_of_spenders_limits_and_legs_grow_row_by_row():
+    twins = a_market()
+    rows = [list_row(1, 1, at) for at in range(1, 200)]
+    rows += [spender_row(1, 1_000 + 7 * at, 0 if at % 5 == 0 else 993 + 7 * at, 1) for at in range(150)]
+    rows += [
+        limit_row(1, 65_000 - 9 * at, 1_000 + 7 * (at % 150), LimitUnit.TOKENS, LimitWindow.DAY, 10**6)
+        for at in range(400)
+    ]
+    rows += [leg_price_row(1, 1, 1, 5, 3, valid_from_ns=at) for at in range(1, 200)]
+    rows += [hold_row(300, at, who(), 9, 9, 0, 1_000 + 7 * (at % 150)) for at in range(1, 200)]
+    rows += [leg_used_row(300, at, 5, 1) for at in range(1, 200)]
+    for one in rows:
+        twins.fast.apply(matrix([one]))
+    twins.plain.apply(matrix(rows))
+    twins.check_same()
+    again = twins.fast.apply(matrix([(row[0], 300, *row[2:]) for row in rows]))
+    assert set((again[:, KIND] & CODE_MASK).tolist()) == {MeterEvent.REPEATED}
+    restored = twins.fast.snapshot()
+    twins.fast.restore(restored)
+    twins.plain.restore(restored)
+    twins.check_same()
 
 
 def test_many_parties_and_books_are_found():

@@ -41,6 +41,14 @@ def test_rows_hold_their_words_where_the_table_says():
     assert messages.deliver_row(1, 2, 3, 4, 5, 6) == (204, 1, 2, 3, 4, 5, 6, 0)
     assert messages.deliver_row(1, 2, 3, 4, 5, 6, batch=True) == (204 | 1 << 16, 1, 2, 3, 4, 5, 6, 0)
     assert messages.void_row(1, 2) == (205, 1, 2, 0, 0, 0, 0, 0)
+    assert messages.hold_row(1, 2, 3, 4, 5, 6, 7) == (203, 1, 2, 3, 4, 5, 6, 7)
+    assert messages.spender_row(1, 2, 3, 4) == (207, 1, 2, 3, 4, 0, 0, 0)
+    unit, window = messages.LimitUnit.TOKENS, messages.LimitWindow.MONTH
+    assert messages.limit_row(1, 2, 3, unit, window, 5, 6) == (208, 1, 2, 3, 2 | 4 << 8, 5, 6, 0)
+    leg = messages.leg_price_row(1, 2, 3, 4, 5, valid_from_ns=8, step=6, bound=7)
+    assert leg == (209, 1, 2, 3, 4 | 6 << 8, 5, 7, 8)
+    assert messages.leg_used_row(1, 2, 3, 4) == (210, 1, 2, 3, 4, 0, 0, 0)
+    assert messages.close_row(1, 2, 3) == (211, 1, 2, 3, 0, 0, 0, 0)
     assert messages.tick_row(1) == (206, 1, 0, 0, 0, 0, 0, 0)
 
 

@@ -10,7 +10,7 @@ from ciyuan.basics.grade import ConversionVector
 from ciyuan.basics.price import PriceList, standard_price
 from ciyuan.basics.rows import INT64_MAX
 from ciyuan.basics.tokens import Legs
-from ciyuan.gateway import deliver_row, hold_row, void_row
+from ciyuan.gateway import deliver_row, hold_row, leg_price_row, void_row
 from ciyuan.gateway.messages import TOKENS_MAX
 from ciyuan.gateway.reading import centitokens, settled_rows, settled_view, standard_prices
 from tests.gateway.twins import a_market, list_row, matrix, who
@@ -96,5 +96,9 @@ def test_what_cannot_be_read_is_named():
         settled_view(events, twins.fast.price_lists, {2: ConversionVector()})
     with pytest.raises(Malformed, match="list 1, by which an event was rated"):
         settled_view(events, twins.fast.price_lists[:0], VECTORS)
+    with pytest.raises(Malformed, match="list 1, which has prices of legs"):
+        settled_view(events, twins.fast.price_lists, VECTORS, np.array([True, False]))
+    twins.say(leg_price_row(1, 2, 1, 5, 9, valid_from_ns=0))
+    assert len(settled_view(events, twins.fast.price_lists, VECTORS, twins.fast.has_legs)) == 1
     with pytest.raises(Malformed, match="within 64 bits"):
         standard_prices(column(INT64_MAX), column(1))

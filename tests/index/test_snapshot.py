@@ -136,6 +136,7 @@ def test_it_wants_what_lies_in_the_window_of_a_business_day():
     index = new_index()
     moments = [at("15:00") - 1, at("15:00"), at("16:00") - 1, at("16:00"), at("15:30", DAY + 5)]
     assert index.wants(np.array(moments, dtype=np.int64)).tolist() == [False, True, True, False, False]
+    assert [index.wants_one(moment) for moment in moments] == [False, True, True, False, False]
     assert index.wants(np.array([], dtype=np.int64)).tolist() == []
 
 

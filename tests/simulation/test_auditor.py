@@ -12,7 +12,22 @@ from ciyuan.basics.errors import InvariantBroken
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT
 from ciyuan.clearing.messages import ClearingEvent, Layer
 from ciyuan.exchange.messages import FillFlag, amend_row, mass_cancel_row, risk_row
-from ciyuan.gateway.messages import hold_row, parties_word, void_row
+from ciyuan.gateway.leg_prices import LegPrices, Step
+from ciyuan.gateway.messages import (
+    LimitUnit,
+    LimitWindow,
+    MeterEvent,
+    MeterRefusal,
+    close_row,
+    deliver_row,
+    hold_row,
+    leg_used_row,
+    limit_row,
+    parties_word,
+    spender_row,
+    void_row,
+)
+from ciyuan.gateway.usage import Leg
 from ciyuan.simulation.audit_books import DeliveryBooks, FuturesBooks, MoneyBooks, TradeBooks
 from ciyuan.simulation.auditor import Auditor, check_ledger
 from ciyuan.venue.messages import Purse, VenueCommand, VenueEvent
@@ -386,6 +401,60 @@ def test_the_list_in_force_at_the_hold_rates_the_request():
     assert books.charged[4] == 4
 
 
+@cache
+def gateway() -> Market:
+    """A market whose deliveries have spenders, limits, and legs at prices of their own, told or not; and closed requests."""
+    market = Market().join()
+    begins = market.tick()
+    prices = LegPrices.of(
+        {
+            Leg.INPUT: 3_000_000,
+            Leg.CACHE_WRITE_SHORT: 3_750_001,
+            Leg.OUTPUT: 15_000_000,
+            Leg.SEARCHES: 10**10,
+        },
+        steps=(Step(1_000, LegPrices.of({Leg.INPUT: 6_000_000, Leg.OUTPUT: 22_500_003})),),
+    )
+    market.tell(*prices.rows(begins, BO, KIMI, begins, {Leg.SEARCHES: 3}))
+    market.tell(spender_row(market.tick(), 1, 0, DEE))
+    market.tell(limit_row(market.tick(), 1, 1, LimitUnit.MONEY, LimitWindow.DAY, 10**6))
+    parties = parties_word(DEE, BO, KIMI)
+    for request, tokens in enumerate((999, 1_000, 1_001, 7), 1):
+        legs = [(Leg.CACHE_WRITE_SHORT, tokens // 3), (Leg.SEARCHES, 2)] if request < 4 else []
+        market.tell(
+            hold_row(market.tick(), request, parties, 1_500, 500, 0, 1),
+            *(leg_used_row(market.now, request, leg, count) for leg, count in legs),
+            deliver_row(market.now, request, parties, tokens, 5, 100 + request, batch=request == 2),
+        )
+    market.tell(hold_row(market.tick(), 5, parties, 10**8, 0, 0, 1), hold_row(market.now, 6, parties, 9, 9))
+    market.tell(leg_used_row(market.tick(), 6, Leg.REASONING, 9), void_row(market.now, 6))
+    market.tell(close_row(market.tick(), 1, 7))
+    return market
+
+
+def test_deliveries_with_spenders_and_legs_are_found_in_order():
+    codes = gateway().codes()
+    assert {MeterEvent.LEG_PRICED, MeterEvent.LEG_TOLD, MeterEvent.LIMIT_SET, MeterEvent.CLOSED} <= set(codes)
+    assert gateway().said[-5][7] == MeterRefusal.BUDGET_SPENT
+    auditor = heard(events(gateway), gateway)
+    auditor.check()
+    assert auditor.deliveries.told == {}
+
+
+DOCTORED_LEGS = [
+    ("every metered token is billed once", MeterEvent.LEG_TOLD, 4, 100),
+    ("every metered token is billed once", MeterEvent.LEG_PRICED, 5, 10**6),
+    ("a part is no more than its whole", MeterEvent.LEG_TOLD, 4, 10**6),
+]
+
+
+@pytest.mark.parametrize(("law", "code", "word", "by"), DOCTORED_LEGS)
+def test_a_doctored_leg_is_found(law, code, word, by):
+    doctored = changed(code, word, by)(events(gateway))
+    with pytest.raises(InvariantBroken, match=law):
+        heard(doctored, gateway).check()
+
+
 def test_every_law_of_the_auditor_is_broken_by_some_test():
     parts = (
         (PACKAGE / "simulation" / name).read_text(encoding="utf-8")
@@ -407,7 +476,7 @@ def test_every_law_of_the_auditor_is_broken_by_some_test():
         "the exchange asks what the clearing house asks",
         "shares of the default fund are what events make them",
     }
-    assert laws == {law for law, _ in (*DOCTORED, *DOCTORED_BUSY)} | others
+    assert laws == {law for law, *_ in (*DOCTORED, *DOCTORED_BUSY, *DOCTORED_LEGS)} | others
 
 
 def test_a_redemption_a_substitution_and_a_lapse_are_found_in_order():

@@ -3,10 +3,10 @@
 | array | shape | holds |
 |---|---|---|
 | parties | (room, 9) | as in a snapshot (`edge`), and the index's key: role << 32 | number |
-| price_lists | (room, 10) | as in a snapshot, list n in row n - 1; its book's next older or -1; its block of legs or 0 |
+| price_lists | (room, 10) | as in a snapshot, list n in row n - 1; its book's next older or -1; its block |
 | books | (room, 5) | as in a snapshot, the row of the list that begins last, and the index's key: supplier << 16 | grade |
 | requests | (room, 8) | as in a snapshot |
-| deliveries | (room, 8) | as in a snapshot; the spender's row + 1, the limits that count it, its time, its row of leg_counts + 1 |
+| deliveries | (room, 8) | as in a snapshot; the spender's row + 1, the limits that count it, its time, its legs' row + 1 |
 | spenders | (room, 14) | as in a snapshot; the parent's row or -1, the depth, how many limits, and their rows |
 | limits | (room, 9) | as in a snapshot, and when the window that is counted ends |
 | leg_steps | (room, 22) | block n in rows 8 (n - 1) to 8 n - 1: a price list's legs, step by step, worked out |

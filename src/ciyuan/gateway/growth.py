@@ -7,7 +7,6 @@ are pending.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -76,14 +75,14 @@ TABLES = {
 def empty_book(entries: Mapping[str, int] | None = None) -> MeterBook:
     """A book at time 0 with nothing in it, but room for at least as many entries of each table as given."""
     scalars = np.zeros(SCALARS, np.int64)
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Matrix | Slots] = {"heap": np.zeros((FIRST_ROOM, 2), np.int64), "scalars": scalars}
     for name, table in TABLES.items():
         room = _room((entries or {}).get(name, 0))
         arrays[name] = np.zeros((table.rows * room, table.columns), np.int64)
         if table.slots:
-            arrays[table.slots] = np.zeros(2 * room, np.int32)
-            scalars[table.bits] = _bits(arrays[table.slots])
-    return MeterBook(**arrays, heap=np.zeros((FIRST_ROOM, 2), np.int64), scalars=scalars)
+            arrays[table.slots] = slots = np.zeros(2 * room, np.int32)
+            scalars[table.bits] = _bits(slots)
+    return MeterBook._make(arrays[name] for name in MeterBook._fields)
 
 
 def spare(book: MeterBook) -> int:
@@ -98,18 +97,18 @@ def grown(book: MeterBook, rows: Matrix) -> MeterBook:
     if len(rows) <= spare(book):
         return book
     codes = rows[:, KIND] & CODE_MASK
-    changed: dict[str, Any] = {}
+    arrays: dict[str, Matrix | Slots] = dict(zip(MeterBook._fields, book, strict=True))
     for name, table in TABLES.items():
         matrix: Matrix = getattr(book, name)
         count = int(book.scalars[table.count])
         needed = count + int(np.count_nonzero(codes == table.command))
         if table.rows * needed > len(matrix):
-            changed[name] = larger = _enlarged(matrix, table.rows * _room(needed))
+            arrays[name] = larger = _enlarged(matrix, table.rows * _room(needed))
             if table.slots:
-                changed[table.slots] = slots = np.zeros(2 * len(larger), np.int32)
+                arrays[table.slots] = slots = np.zeros(2 * len(larger), np.int32)
                 book.scalars[table.bits] = _bits(slots)
                 index_all(larger, count, table.key, slots, _bits(slots))
-    book = book._replace(**changed)
+    book = MeterBook._make(arrays[name] for name in MeterBook._fields)
     holds = int(np.count_nonzero(codes == MeterCommand.HOLD))
     if book.scalars[HEAP_SIZE] + holds > len(book.heap):
         entries = book.heap[: int(book.scalars[HEAP_SIZE])]

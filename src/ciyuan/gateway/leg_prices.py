@@ -13,25 +13,35 @@ pico-units per piece. A leg without a price of its own is billed as the leg it f
 A *step* is other prices for the whole call as soon as its input, however it was had, is above so many tokens: a cliff, as vendors
 have it, not a ladder. Batch prices are each price x hundredths / 100, a half rounded up, as the meter has them.
 
-The meter's own list (`basics.price.PriceList`) has input, cached input and output, one date and a batch discount. What of a
-`LegPrices` it can say, `as_price_list` says; docs/spec/usage.md lists what it cannot, and how it is to be extended.
+The meter's own list (`basics.price.PriceList`) has input, cached input and output, one date and a batch discount; LEG_PRICE rows
+complete it. `rows` says a `LegPrices` to the meter, which then charges the same to the pico-unit; `as_price_list` gives the list
+alone, where it is enough.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.money import div_half_up, parse_micro
 from ciyuan.basics.price import PriceList
-from ciyuan.gateway.messages import PRICE_MAX
-from ciyuan.gateway.usage import LEGS, Leg, Usage
+from ciyuan.basics.rows import Row
+from ciyuan.gateway.messages import (
+    PIECE_PRICE_MAX,
+    PIECES_MAX,
+    PRICE_MAX,
+    STEPS_MAX,
+    deliver_row,
+    leg_price_row,
+    leg_used_row,
+    prices_row,
+)
+from ciyuan.gateway.usage import LEGS, PARTS, Leg, Usage
 
 PLAUSIBLE_MIN, PLAUSIBLE_MAX = 1_000, 2_000 * 10**6
 """Micro-units per MTok between which every posted price of a token lies: 0.001 to 2,000 units of currency per MTok. A price
 per million that was typed per token is a million times off and cannot hide in this band (github.com/maximhq/bifrost
 issues 3559 and 5243)."""
-PIECE_MAX = 10**15
-"""The highest price of a piece: 1,000 units of currency."""
 _FALL_BACK = {
     Leg.CACHE_READ: Leg.INPUT,
     Leg.CACHE_WRITE_SHORT: Leg.INPUT,
@@ -43,6 +53,8 @@ _FALL_BACK = {
     Leg.IMAGE_OUT: Leg.OUTPUT,
 }
 _PIECES = (Leg.IMAGES, Leg.SEARCHES, Leg.REQUESTS)
+_OF_DELIVER = (Leg.INPUT, Leg.CACHE_READ, Leg.OUTPUT)
+"""The legs that PRICES and DELIVER have words for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +75,14 @@ class LegPrices:
 
     def __post_init__(self) -> None:
         tokens, pieces = self.pico[: Leg.IMAGES], self.pico[Leg.IMAGES :]
-        if len(self.pico) != LEGS or min(self.pico) < 0 or max(tokens) > PRICE_MAX or max(pieces) > PIECE_MAX:
+        if (
+            len(self.pico) != LEGS
+            or min(self.pico) < 0
+            or max(tokens) > PRICE_MAX
+            or max(pieces) > PIECE_PRICE_MAX
+        ):
             raise Malformed("prices by leg", found=self.pico,
-                            expected=f"{LEGS} prices of 0 or more, a token's at most {PRICE_MAX}, a piece's at most {PIECE_MAX}",
+                            expected=f"{LEGS} prices of 0 or more, at most {PRICE_MAX} a token and {PIECE_PRICE_MAX} a piece",
                             remedy="Give micro-units per million tokens, and pico-units per piece.")  # fmt: skip
         starts = [step.above_tokens for step in self.steps]
         if starts != sorted(set(starts)) or any(step.prices.steps for step in self.steps):
@@ -122,6 +139,60 @@ class LegPrices:
         return PriceList(supplier, grade, valid_from_ns, pico[Leg.INPUT], pico[Leg.CACHE_READ], pico[Leg.OUTPUT],
                          self.batch_hundredths)  # fmt: skip
 
+    def rows(
+        self,
+        time_ns: int,
+        supplier: int,
+        grade: int,
+        valid_from_ns: int,
+        pieces: Mapping[Leg, int] | None = None,
+    ) -> list[Row]:
+        """The PRICES row and the LEG_PRICE rows that say these prices to the meter; `pieces`: how many of each one request may
+        use, where they cost anything (a call is one call). Raises Malformed for what the meter has no words for: more than seven
+        steps, a step with a batch discount of its own, a priced piece without a bound.
+        """
+        most = {Leg.REQUESTS: 1} | dict(pieces or {})
+        held = (self, *(step.prices for step in self.steps))
+        priced = [leg for leg in _PIECES if any(prices.pico[leg] for prices in held)]
+        discounts = {prices.batch_hundredths for prices in held}
+        if len(self.steps) > STEPS_MAX or len(discounts) > 1 or not 1 <= self.batch_hundredths <= 100:
+            raise Malformed("prices by leg", found=f"{len(self.steps)} steps, batch hundredths {sorted(discounts)}",
+                            expected=f"at most {STEPS_MAX} steps, and one batch discount of 1 to 100 hundredths",
+                            remedy="Make a grade for each.")  # fmt: skip
+        if any(not 0 < most.get(leg, 0) <= PIECES_MAX for leg in priced):
+            raise Malformed("prices by leg", found={leg.name: most.get(leg, 0) for leg in priced},
+                            expected=f"for each piece that costs anything, how many a request may use, 1 to {PIECES_MAX}",
+                            remedy="Give the most that the request allows: what is held is held for so many.")  # fmt: skip
+        return list(self._rows(time_ns, supplier, grade, valid_from_ns, {leg: most[leg] for leg in priced}))
+
+    def _rows(
+        self, time_ns: int, supplier: int, grade: int, begins_ns: int, most: Mapping[Leg, int]
+    ) -> Iterator[Row]:
+        pico = self.pico
+        yield prices_row(
+            time_ns,
+            supplier,
+            grade,
+            price_in=pico[Leg.INPUT],
+            price_cached=pico[Leg.CACHE_READ],
+            price_out=pico[Leg.OUTPUT],
+            valid_from_ns=begins_ns,
+            batch_hundredths=self.batch_hundredths,
+        )
+        for leg in Leg:
+            of_prices = leg in _OF_DELIVER
+            usual = 0 if leg in _PIECES else pico[Leg.OUTPUT if PARTS.get(leg) == Leg.OUTPUT else Leg.INPUT]
+            if leg in most or (not of_prices and pico[leg] != usual):
+                bound = most.get(leg, 0)
+                yield leg_price_row(
+                    time_ns, supplier, grade, leg, pico[leg], valid_from_ns=begins_ns, bound=bound
+                )
+        for number, step in enumerate(self.steps, 1):
+            for leg, price in zip(Leg, step.prices.pico, strict=True):
+                if leg == Leg.INPUT or price != pico[leg]:
+                    where = {"valid_from_ns": begins_ns, "step": number, "bound": step.above_tokens}
+                    yield leg_price_row(time_ns, supplier, grade, leg, price, **where)
+
 
 def cost_pico(usage: Usage, prices: LegPrices, *, batch: bool = False) -> int:
     """The exact cost of a usage in pico-units. Raises Malformed if input or output is absent.
@@ -140,3 +211,16 @@ def cost_pico(usage: Usage, prices: LegPrices, *, batch: bool = False) -> int:
     if batch:
         pico = tuple(div_half_up(price * held.batch_hundredths, 100) for price in pico)
     return sum(amount * price for amount, price in zip(count, pico, strict=True))
+
+
+def usage_rows(time_ns: int, request: int, parties: int, usage: Usage, *, batch: bool = False) -> list[Row]:
+    """The rows that tell the meter what a held request used: a LEG_USED of each leg that a DELIVER has no word for and that is
+    not 0, then the DELIVER. Raises Malformed if input or output is absent.
+    """
+    legs = usage.meter_legs(batch=batch)
+    told = [
+        leg_used_row(time_ns, request, leg, usage.amount(leg))
+        for leg in Leg
+        if leg not in _OF_DELIVER and usage.amount(leg)
+    ]
+    return [*told, deliver_row(time_ns, request, parties, legs.input, legs.cached, legs.output, batch=batch)]

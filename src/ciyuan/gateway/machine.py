@@ -6,6 +6,11 @@ through two commands: HOLD asks the ledger to hold the most it can cost, and is 
 it; DELIVER charges what it did cost and frees the rest in the same row of the ledger. What is never delivered is
 voided, or ends by itself at its time.
 
+A budget is a balance of another kind, and the same holds of it: so the limits of whoever spends are here and not
+beside, and a HOLD is counted in all of them and held in the ledger in one step, or nowhere. What a list of three
+prices cannot say, legs of it say; what was used of them is told before the DELIVER, which charges all in one row.
+Requests that have ended are closed from time to time, so that the meter's size follows what is still asked about.
+
 A request's states, and what each command does in them ("repeat" and the refusals change nothing):
 
 | state | HOLD | DELIVER | VOID | its time comes |
@@ -23,6 +28,9 @@ it.
 - A charge is never more than its hold, so the ledger never refuses one for want of money.
 - A request that is HELD here is a pending hold in the ledger, key 4 x request, unless someone else ended it there; it
   has no posting. One that is SETTLED has one posting, key 4 x request + 1, of exactly its charge.
+- What a limit has counted is what is held and was charged, in its window, of the requests that it counted; a rate's
+  bucket is never above the most that was ever set, nor below empty.
+- No request with a closed key is known, and none is taken up.
 - The state is a function of the rows applied and of what the ledger answered: no clock, no chance.
 
 The rules are in docs/spec/meter.md; the plain twin is `plain.PlainMeter`.
@@ -42,6 +50,7 @@ from ciyuan.gateway.book import (
     CLOSED_END,
     CLOSED_FIRST,
     HEAP_SIZE,
+    LIMIT_COUNT,
     LIST_COUNT,
     PARTY_COUNT,
     REQUEST_COUNT,
@@ -145,6 +154,13 @@ class Meter:
     def closed(self) -> tuple[int, int]:
         """The first of the closed request keys, and one past the last; (0, 0) if none are."""
         return int(self._book.scalars[CLOSED_FIRST]), int(self._book.scalars[CLOSED_END])
+
+    @property
+    def limits(self) -> NDArray[np.int64]:
+        """(n, 8) by acceptance: number, spender, unit, window, most, offset in ns, when the window counted began, its use;
+        of a rate the tick and the level of its bucket then. `limit` says what is used now.
+        """
+        return self._view(self._book.limits, LIMIT_COUNT)
 
     def limit(self, number: int, now_ns: int) -> LimitView | None:
         """A limit as it stands at a moment not before the clock; None if there is none of that number."""

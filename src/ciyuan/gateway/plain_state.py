@@ -155,7 +155,7 @@ class State:
             "spenders": [(who.number, who.parent, who.customer) for who in self.tree.spenders.values()],
             "limits": [limit.row() for limit in self.tree.limits.values()],
             "spends": [
-                (request.key, request.spender, request.held_ns, request.counted)
+                (request.key, request.spender, request.held_ns, _as_word(request.counted))
                 for request in self.requests.values()
                 if request.spender
             ],
@@ -225,3 +225,8 @@ def _request_of(row: list[int], delivery: list[int]) -> Request:
         request.used = Legs(delivery[0], delivery[1], delivery[2], batch=flags_of(status) == MeterFlag.BATCH)
         request.charge_micro = delivery[3]
     return request
+
+
+def _as_word(bits: int) -> int:
+    """64 bits as a signed word."""
+    return bits - (bits >> 63 << 64) if bits >= 0 else bits

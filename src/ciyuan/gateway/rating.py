@@ -34,7 +34,9 @@ def worst_cost_pico(prices: PriceList, tokens_in: int, tokens_out: int) -> int:
     return tokens_in * max(prices.input, prices.cached) + tokens_out * prices.output
 
 
-def worst_cost_by_legs(prices: LegPrices, tokens_in: int, tokens_out: int, pieces: Mapping[int, int]) -> int:
+def worst_cost_by_legs(
+    prices: LegPrices, tokens_in: int, tokens_out: int, pieces: Mapping[int, int] | Mapping[Leg, int]
+) -> int:
     """The most that so many tokens, and so many pieces by leg, can cost: all at the dearest price of their kind."""
     reached = [prices, *(step.prices for step in prices.steps if tokens_in > step.above_tokens)]
     dearest = [max(held.pico[leg] for held in reached) for leg in Leg]

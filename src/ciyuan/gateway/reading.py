@@ -75,14 +75,26 @@ def settled_rows(events: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def settled_view(
-    events: NDArray[np.int64], price_lists: NDArray[np.int64], vectors: Mapping[int, ConversionVector]
+    events: NDArray[np.int64],
+    price_lists: NDArray[np.int64],
+    vectors: Mapping[int, ConversionVector],
+    has_legs: NDArray[np.bool_] | None = None,
 ) -> SettledView:
-    """The SETTLED rows of (n, 8) `events` as columns. `price_lists` are the meter's; `vectors` are by grade number.
+    """The SETTLED rows of (n, 8) `events` as columns. `price_lists` are the meter's, and `has_legs` says which of them have
+    prices of legs (None: none has); `vectors` are by grade number.
 
-    Raises Malformed for a grade without a vector and for a list that is not there.
+    Raises Malformed for a grade without a vector, for a list that is not there, and for one with prices of legs: what was told of
+    these is in no event of a delivery, so its cost could not be exact.
     """
     rows = settled_rows(events)
     batch, number = rows[:, KIND] >> FLAG_SHIFT & FLAG_MASK, rows[:, KIND] >> REASON_SHIFT & REASON_MASK
+    if has_legs is not None and np.any(has_legs[number - 1]):
+        raise Malformed(
+            "settled deliveries",
+            found=f"list {int(number[has_legs[number - 1]][0])}, which has prices of legs",
+            expected="lists whose three prices say what a delivery cost",
+            remedy="Leave its deliveries out, or read what they were charged.",
+        )
     grade = rows[:, PARTIES] & GRADE_MAX
     tokens_in, cached, out = rows[:, TOKENS_IN], rows[:, TOKENS_CACHED], rows[:, TOKENS_OUT]
     cost = _costs(rows, batch, number, price_lists)

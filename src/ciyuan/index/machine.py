@@ -241,6 +241,10 @@ class Index:
             inside &= self._window.business(self._window.days(times))
         return inside
 
+    def wants_one(self, time_ns: int) -> bool:
+        """Whether one moment does: `wants`, without the cost of an array."""
+        return self._window.wants_one(time_ns)
+
     def group_of(self, seller: int) -> int:
         """The group that a seller counts with; its own number if it is related to nobody."""
         return self._group_of(seller)

@@ -80,6 +80,11 @@ class Window:
         inside: NDArray[np.bool_] = (since >= self._from) & (since < self._to)
         return inside
 
+    def wants_one(self, time_ns: int) -> bool:
+        """Whether one moment lies in the window of a business day."""
+        since = (time_ns + self._calendar.utc_offset_ns) % NS_PER_DAY
+        return self._from <= since < self._to and self._calendar.is_business(self._calendar.day_of(time_ns))
+
     def partition(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """The partition, 0 to `terms.partitions` - 1, of moments inside the window, (n,)."""
         since = (times + self._calendar.utc_offset_ns) % NS_PER_DAY

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 
 from ciyuan.basics.errors import InvariantBroken, require
 from ciyuan.basics.money import PICO_PER_MICRO, div_half_up
+from ciyuan.basics.price import PriceList
 from ciyuan.basics.rows import CODE_MASK, FLAG_SHIFT, REASON_SHIFT
 from ciyuan.basics.tokens import MTOK
 from ciyuan.clearing.messages import ClearingEvent, ClearingFlag, ClearingTerms, Layer
 from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.messages import CONTRACT_MASK, Effect, FillFlag
-from ciyuan.gateway.messages import MeterEvent, MeterFlag
+from ciyuan.gateway.leg_prices import cost_pico
+from ciyuan.gateway.messages import STEP_SHIFT, MeterEvent, MeterFlag
+from ciyuan.gateway.plain_legs import SaidLegs, exceed_whole, leg_prices_of, usage_of
 from ciyuan.venue.messages import Purse, Reason, VenueEvent
 
 SELLS, TAKER, LEG, FORCED = (
@@ -27,11 +30,13 @@ OF_HEDGE, SELLER_OF_HEDGE = (
 
 
 class DeliveryBooks:
-    """Law 3: the auditor's own metering and rating."""
+    """Law 3: the auditor's own metering and rating. Whose spending a request is, and what limits it, moves no money."""
 
     def __init__(self) -> None:
         self.lists: dict[tuple[int, int], list[tuple[int, tuple[int, int, int], int]]] = defaultdict(list)
-        self.held: dict[int, tuple[int, tuple[tuple[int, int, int], int]]] = {}
+        self.legs: dict[tuple[int, int, int], SaidLegs] = defaultdict(SaidLegs)
+        self.told: dict[int, dict[int, int]] = defaultdict(dict)
+        self.held: dict[int, tuple[int, tuple[int, tuple[int, int, int], int]]] = {}
         self.done: set[int] = set()
         self.cost_pico: dict[int, int] = defaultdict(int)
         self.charged: dict[int, int] = defaultdict(int)
@@ -53,6 +58,14 @@ class DeliveryBooks:
                 found.sort()
             elif code in (MeterEvent.VOIDED, MeterEvent.EXPIRED):
                 del self.held[event[2]]
+                self.told.pop(event[2], None)
+            elif code == MeterEvent.LEG_PRICED:
+                supplier, grade, leg, price, bound, begins = event[2:8]
+                self.legs[supplier, grade, begins].say(
+                    leg >> STEP_SHIFT, leg % (1 << STEP_SHIFT), price, bound
+                )
+            elif code == MeterEvent.LEG_TOLD:
+                self.told[event[2]][event[3]] = event[4]
 
     def _on_held(self, event: list[int]) -> None:
         _, when, request, parties = event[:4]
@@ -67,7 +80,7 @@ class DeliveryBooks:
             raise InvariantBroken(
                 "a delivery is rated by a list in force", f"supplier {supplier}, grade {grade} at {when}"
             )
-        self.held[request] = (parties, valid[1:])
+        self.held[request] = (parties, valid)
 
     def _on_settled(self, event: list[int]) -> None:
         word, _, request, parties, tokens_in, cached, tokens_out, charge = event
@@ -76,22 +89,46 @@ class DeliveryBooks:
             raise InvariantBroken(
                 "a token is metered once", f"request {request} was settled without a hold, or twice"
             )
-        held_for, (prices, batch) = held
+        held_for, prices = held
         if held_for != parties:
             raise InvariantBroken(
                 "a request keeps its parties", f"request {request}: {held_for} then {parties}"
             )
         self.done.add(request)
-        if word >> FLAG_SHIFT & MeterFlag.BATCH:
-            prices = tuple((2 * price * batch + 100) // 200 for price in prices)  # type: ignore[assignment]
         customer = parties >> 32
-        self.cost_pico[customer] += (
-            (tokens_in - cached) * prices[0] + cached * prices[1] + tokens_out * prices[2]
-        )
+        batch = bool(word >> FLAG_SHIFT & MeterFlag.BATCH)
+        self.cost_pico[customer] += self._cost(request, parties, prices, event[4:7], batch)
         self.charged[customer] += charge
         self.earned[parties >> 16 & 0xFFFF] += charge
         for leg, tokens in enumerate((tokens_in, cached, tokens_out)):
             self.tokens[leg] += tokens
+
+    def _cost(
+        self,
+        request: int,
+        parties: int,
+        prices: tuple[int, tuple[int, int, int], int],
+        counts: list[int],
+        batch: bool,
+    ) -> int:
+        """The exact cost of a delivery by the list that it was held by; with its legs, where any were priced or told."""
+        begins, (price_in, price_cached, price_out), hundredths = prices
+        supplier, grade = parties >> 16 & 0xFFFF, parties & 0xFFFF
+        said, told = self.legs.get((supplier, grade, begins)), self.told.pop(request, None)
+        if said is not None or told is not None:
+            known = PriceList(supplier, grade, begins, price_in, price_cached, price_out, hundredths)
+            tokens_in, cached, tokens_out = counts
+            usage = usage_of(tokens_in, cached, tokens_out, told or {})
+            require(
+                not exceed_whole(usage),
+                "a part is no more than its whole",
+                f"request {request}: {usage.counts}",
+            )
+            return cost_pico(usage, leg_prices_of(known, said or SaidLegs()), batch=batch)
+        asked = (price_in, price_cached, price_out)
+        if batch:
+            asked = tuple((2 * price * hundredths + 100) // 200 for price in asked)  # type: ignore[assignment]
+        return (counts[0] - counts[1]) * asked[0] + counts[1] * asked[1] + counts[2] * asked[2]
 
     def check(self) -> None:
         """Every customer was charged the whole micro-units of the exact cost, no more and no less."""

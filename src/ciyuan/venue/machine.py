@@ -153,7 +153,7 @@ class Venue:
         return self._pricing.sample(row, out)
 
     def _are_deliveries(self, rows: NDArray[np.int64]) -> bool:
-        """Whether a batch can be handed to the meter as it is: rows of deliveries only, in order of time, and nothing else due."""
+        """Whether a batch can be handed to the meter as it is: rows of deliveries only, in order of time, nothing else due."""
         shaped = rows.ndim == 2 and rows.shape[1] == ROW_WORDS and rows.dtype == np.int64
         if not shaped or not rows.flags.c_contiguous:
             return False

@@ -70,7 +70,7 @@ class Pricing:
 
     def on_deliveries(self, events: NDArray[np.int64]) -> None:
         """Observe the settled requests among the meter's events: the standard token, and each leg that was used."""
-        if not self._vectors or (len(events) <= FEW and not _settles(events)):
+        if not self._vectors or (len(events) <= FEW and not self._wants_some(events)):
             return
         settled = settled_rows(events)
         if not len(settled):
@@ -80,8 +80,10 @@ class Pricing:
             return
         graded = np.isin(settled[:, PARTIES] & GRADE_MAX, list(self._vectors))
         paid = settled[:, PARTIES] >> 32 <= CUSTOMERS_MAX
-        plain = ~self._meter.has_legs[(settled[:, KIND] >> REASON_SHIFT & REASON_MASK) - 1]
-        view = settled_view(settled[wanted & graded & paid & plain], self._meter.price_lists, self._vectors)
+        has_legs = self._meter.has_legs
+        plain = ~has_legs[(settled[:, KIND] >> REASON_SHIFT & REASON_MASK) - 1]
+        chosen = settled[wanted & graded & paid & plain]
+        view = settled_view(chosen, self._meter.price_lists, self._vectors, has_legs)
         if not len(view):
             return
         far = self._group_of(view.customer) != self._group_of(view.supplier)
@@ -136,7 +138,13 @@ class Pricing:
             self._index.apply_one(row, out)
 
     def _wants(self, time_ns: int) -> bool:
-        return bool(self._index.wants(np.array([time_ns], dtype=np.int64))[0])
+        return self._index.wants_one(time_ns)
+
+    def _wants_some(self, events: NDArray[np.int64]) -> bool:
+        """Whether any of a few events is of a request that was settled when the index wants to know."""
+        kinds, times = events[:, KIND].tolist(), events[:, TIME].tolist()
+        settled = (time for kind, time in zip(kinds, times, strict=True) if kind & CODE_MASK == _SETTLED)
+        return any(self._wants(time) for time in settled)
 
     def relate(self, time_ns: int, number: int, group: int, out: Out) -> None:
         """Tell the index that a participant counts as one with its group."""
@@ -194,8 +202,3 @@ class Pricing:
             return VenueRefusal.NOTHING_TO_SETTLE_ON
         self._clearing.apply_one(final_row(time_ns, number, mean.mean_micro, day, mean.rule), out)
         return None
-
-
-def _settles(events: NDArray[np.int64]) -> bool:
-    """Whether any of a few events is of a settled request."""
-    return any(kind & CODE_MASK == _SETTLED for kind in events[:, KIND].tolist())
