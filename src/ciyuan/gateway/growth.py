@@ -97,18 +97,19 @@ def grown(book: MeterBook, rows: Matrix) -> MeterBook:
     if len(rows) <= spare(book):
         return book
     codes = rows[:, KIND] & CODE_MASK
-    arrays: dict[str, Matrix | Slots] = dict(zip(MeterBook._fields, book, strict=True))
+    larger_ones: dict[str, Matrix | Slots] = {}
     for name, table in TABLES.items():
         matrix: Matrix = getattr(book, name)
         count = int(book.scalars[table.count])
         needed = count + int(np.count_nonzero(codes == table.command))
         if table.rows * needed > len(matrix):
-            arrays[name] = larger = _enlarged(matrix, table.rows * _room(needed))
+            larger_ones[name] = larger = _enlarged(matrix, table.rows * _room(needed))
             if table.slots:
-                arrays[table.slots] = slots = np.zeros(2 * len(larger), np.int32)
+                larger_ones[table.slots] = slots = np.zeros(2 * len(larger), np.int32)
                 book.scalars[table.bits] = _bits(slots)
                 index_all(larger, count, table.key, slots, _bits(slots))
-    book = MeterBook._make(arrays[name] for name in MeterBook._fields)
+    if larger_ones:
+        book = MeterBook._make(larger_ones.get(name, getattr(book, name)) for name in MeterBook._fields)
     holds = int(np.count_nonzero(codes == MeterCommand.HOLD))
     if book.scalars[HEAP_SIZE] + holds > len(book.heap):
         entries = book.heap[: int(book.scalars[HEAP_SIZE])]

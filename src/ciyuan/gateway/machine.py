@@ -54,6 +54,7 @@ from ciyuan.gateway.book import (
     LIST_COUNT,
     PARTY_COUNT,
     REQUEST_COUNT,
+    MeterBook,
 )
 from ciyuan.gateway.borrowing import Directory
 from ciyuan.gateway.edge import checked_batch, checked_parts
@@ -77,7 +78,8 @@ class Meter:
         self._spare = 0
         self._asked = np.zeros((1, ROW_WORDS), np.int64)
         self._answers = np.empty((0, ROW_WORDS), np.int64)
-        self._lent: Book | None = None
+        self._lent: MeterBook | None = None
+        self._lent_ledger: Book | None = None
         self._meter = self._ledger = Directory()
 
     def apply(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -107,15 +109,15 @@ class Meter:
         if many > self._spare:
             self._book = grown(self._book, rows)
             self._spare = spare(self._book)
-            self._meter = Directory(*self._book, self._asked, self._answers)
         self._spare -= many
         self.ledger.reserve(many)
         book = self.ledger.book
-        if book is not self._lent:
-            self._lent, self._ledger = book, Directory(*book)
+        if book is not self._lent_ledger:
+            self._lent_ledger, self._ledger = book, Directory(*book)
             if len(self._answers) <= len(book.heap):
-                self._answers = np.empty((len(book.heap) + 1, ROW_WORDS), np.int64)
-            self._meter = Directory(*self._book, self._asked, self._answers)
+                self._lent, self._answers = None, np.empty((len(book.heap) + 1, ROW_WORDS), np.int64)
+        if self._book is not self._lent:
+            self._lent, self._meter = self._book, Directory(*self._book, self._asked, self._answers)
 
     # --- what can be asked: views that cannot be written to, and show the meter as it stands until the next command ---
 
