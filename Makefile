@@ -17,7 +17,7 @@ ONLY  ?=
 TESTS ?= tests
 JOBS  ?= 2
 
-.PHONY: help setup run test check bench soak browser lock clean
+.PHONY: help setup run test check bench soak browser servers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -45,7 +45,7 @@ run: setup ## play the month into runs/month (RUN=folder, DATA=folder of real po
 	$(BIN)/ciyuan run --out $(RUN) --replace "$${extra[@]}"
 	echo "report: $(RUN)/report.html"
 
-test: setup browser ## run all tests (TESTS=path for a part, JOBS=n processes)
+test: setup browser servers ## run all tests (TESTS=path for a part, JOBS=n processes)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: setup ## lint, format, types, floors and form
@@ -63,6 +63,9 @@ soak: setup ## kill running months and verify; two million commands through both
 
 browser: ## see that a Chromium is there for the tests that open the report
 	@bash scripts/need_chromium
+
+servers: ## see that PostgreSQL is there for the tests of a shared store
+	@bash scripts/need_postgres
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv on the path)
 	@bash scripts/make_lock
