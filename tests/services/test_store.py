@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ciyuan.basics.errors import JournalCorrupt, Malformed
+from ciyuan.basics.errors import InvariantBroken, JournalCorrupt, Malformed
 from ciyuan.journal.frame import BATCH_ROWS_MAX, SEGMENT_HEADER_BYTES, frame_bytes
 from ciyuan.services.archive import Archive, segment_name
 from ciyuan.services.store import Store, StoreFailed
@@ -52,6 +52,31 @@ def test_each_batch_is_one_write_and_one_sync_and_no_rows_are_none(folder):
         store.append(numbered(5, 0))
         store.commit()
         assert len(disk.calls) == 2
+
+
+def test_a_batch_may_be_written_first_and_synced_later(folder):
+    disk = RecordingDisk()
+    with Store.create(folder, GENESIS, disk=disk) as store:
+        disk.calls.clear()
+        assert store.write(numbered(0, 5)) == 5
+        assert ([call.name for call in disk.calls], store.sequence) == (["write"], 0)
+        assert store.sync() == 5
+        assert [call.name for call in disk.calls] == ["write", "sync"]
+        assert (store.sync(), len(disk.calls)) == (5, 2)
+        assert store.append(numbered(5, 2)) == 7
+    with Store.open(folder) as store:
+        assert check_rows(store) == 7
+
+
+def test_nothing_is_written_behind_a_batch_that_is_not_synced(folder):
+    with Store.create(folder, GENESIS) as store:
+        store.write(numbered(0, 5))
+        with pytest.raises(InvariantBroken, match="a batch to row 5 is written and not synced"):
+            store.append(numbered(5, 1))
+        with pytest.raises(StoreFailed, match="All up to row 0 is safe"):
+            store.sync()
+    with Store.open(folder) as store:
+        assert check_rows(store) == 5
 
 
 def test_staged_rows_become_durable_together(folder):

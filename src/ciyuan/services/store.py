@@ -4,6 +4,7 @@
         sequence = store.append(rows)                 # durable when it returns
         store.stage(rows); store.stage(more)          # group commit: many small batches,
         sequence = store.commit()                     # made durable by one write and one sync
+        store.write(rows); sequence = store.sync()    # the same in two steps: the second may wait in another thread
 
 Theory of operation. A batch is acknowledged after its frame was written and synced (fdatasync). A new segment and a snapshot get
 their names only after they were synced, and the folder is synced after that. So a crash can leave at most one frame that is not
@@ -13,7 +14,10 @@ A write or sync that fails stops the store for good: after a failed sync the sys
 so trying again would succeed and mean nothing. For the same reason opening writes the last batch, which a process that died may
 have written but not synced, once more in place, and syncs it, before anything is built upon it.
 
-One store, one writer, one thread: a second writer is refused by a lock on the folder, which the system lets go with the process.
+One batch at a time: after a `write` nothing else is written before its `sync`, so that a crash still leaves at most one frame
+that is not whole. The two may be called from two threads, one after the other.
+
+One store, one writer: a second writer is refused by a lock on the folder, which the system lets go with the process.
 """
 
 import os
@@ -27,7 +31,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ciyuan.basics.errors import CiyuanError, Malformed
+from ciyuan.basics.errors import CiyuanError, InvariantBroken, Malformed
 from ciyuan.basics.rows import ROW_WORDS
 from ciyuan.journal.frame import (
     BATCH_ROWS_MAX,
@@ -40,7 +44,7 @@ from ciyuan.journal.frame import (
     genesis_position,
     segment_header,
 )
-from ciyuan.journal.messages import Snapshot
+from ciyuan.journal.messages import Position, Snapshot
 from ciyuan.journal.snapshot import snapshot_buffers
 from ciyuan.services.archive import SEGMENTS, Archive, journal_genesis, read_file, segment_name, snapshot_name
 from ciyuan.services.disk import DRAFT, Disk, lock_folder
@@ -84,6 +88,7 @@ class Store(Archive):
         self._staged = np.empty((FIRST_STAGE_ROWS, ROW_WORDS), dtype=np.int64)
         self._staged_count = 0
         self._failure: str | None = None
+        self._written: tuple[Position, int] | None = None
         self._descriptor = CLOSED
         journal_genesis(folder, genesis)
         self._lock = lock_folder(folder)
@@ -167,6 +172,19 @@ class Store(Archive):
         self._staged_count = 0
         return sequence
 
+    def write(self, rows: NDArray[np.int64]) -> int:
+        """Write `rows` (n, 8; 1 to `BATCH_ROWS_MAX`) as one batch; the sequence that its last row will have.
+
+        It is there after this process was killed; after a power cut it is there once `sync` has returned.
+        """
+        with self._writing():
+            return self._write_frame(checked_rows(rows))
+
+    def sync(self) -> int:
+        """Make the batch of the last `write` durable; the last row's sequence."""
+        with self._writing():
+            return self._sync_frame()
+
     def snapshot(self, sequence: int, parts: Mapping[str, NDArray[np.int64]], state_hash: str) -> Path:
         """Keep a machine's state after row `sequence`, whole and durable or not at all; its file.
 
@@ -204,13 +222,27 @@ class Store(Archive):
         return self.sequence
 
     def _write_batch(self, rows: NDArray[np.int64]) -> None:
-        """Write and sync one batch, in a new segment if the last one has no room for it."""
+        self._write_frame(rows)
+        self._sync_frame()
+
+    def _write_frame(self, rows: NDArray[np.int64]) -> int:
+        """Write one batch, in a new segment if the last one has no room for it."""
+        if self._written is not None:
+            raise InvariantBroken(
+                "store", f"a batch to row {self._written[0].sequence} is written and not synced"
+            )
         if SEGMENT_HEADER_BYTES < self._end > self._segment_bytes - frame_bytes(len(rows)):
             self._begin_segment()
         buffers, position = frame(rows, self._position)
-        end = self._disk.write(self._descriptor, buffers, self._end)
-        self._disk.sync(self._descriptor)
-        self._position, self._end = position, end
+        self._written = position, self._disk.write(self._descriptor, buffers, self._end)
+        return position.sequence
+
+    def _sync_frame(self) -> int:
+        if self._written is not None:
+            self._disk.sync(self._descriptor)
+            self._position, self._end = self._written
+            self._written = None
+        return self.sequence
 
     def _begin_segment(self) -> None:
         number = len(self._starts) + 1

@@ -1,0 +1,1 @@
+"""The door: an OpenAI- and Anthropic-compatible server in front of suppliers, and its shell."""
