@@ -39,6 +39,11 @@ _NO_FIELDS: Fields = {}
 """The places of the legs as plain integers: a look-up in an enumeration costs as much as reading a field."""
 
 
+_NO_PARTS = (None,) * (LEGS - _OUTPUT - 1)
+_PLAIN_SOURCES = Provenance.SUPPLIER << 2 * _INPUT | Provenance.SUPPLIER << 2 * _OUTPUT
+_CACHED_SOURCES = _PLAIN_SOURCES | Provenance.SUPPLIER << 2 * _CACHE_READ
+
+
 class _Impossible(Exception):
     def __init__(self, fault: UsageFault, found: str) -> None:
         self.fault, self.found = fault, found
@@ -122,11 +127,43 @@ def merged_usage(earlier: Fields, later: object) -> Fields:
 def _inside(said: object, spelling: _Spelling, tokens_max: int, *, final: bool) -> Claim:
     if said is None:
         return NO_CLAIM
+    plain = _plain_claim(said, spelling, tokens_max, final=final)
+    if plain is not None:
+        return plain
     try:
         counts, apart = _inside_counts(_object(said, "usage"), spelling, tokens_max)
     except _Impossible as found:
         return Claim(None, found.fault, found.found)
     return _claim(counts, final=final, apart=apart)
+
+
+def _plain_claim(said: object, spelling: _Spelling, tokens_max: int, *, final: bool) -> Claim | None:
+    """The claim in a usage that says input, output, their sum, and at most what of the input was cached, as nearly all do; None
+    for any other, and for one that cannot be: that is looked at field by field.
+    """
+    if type(said) is not dict or not 3 <= len(said) <= 4:
+        return None
+    fields = cast("Fields", said)
+    prompt, completion = fields.get(spelling.input), fields.get(spelling.output)
+    if (
+        type(prompt) is not int
+        or type(completion) is not int
+        or fields.get("total_tokens") != prompt + completion
+    ):
+        return None
+    cached: int | None = None
+    if len(fields) == 4:
+        details = fields.get(spelling.input_details)
+        if type(details) is not dict or len(details) != 1:
+            return None
+        read = details.get("cached_tokens")
+        if type(read) is not int or not 0 <= read <= prompt:
+            return None
+        cached = read
+    if not 0 <= prompt <= tokens_max or not 0 <= completion <= tokens_max:
+        return None
+    row = (prompt - (cached or 0), cached, None, None, completion, *_NO_PARTS)
+    return Claim(Usage(row, _PLAIN_SOURCES if cached is None else _CACHED_SOURCES), final=final)
 
 
 def _claim(counts: list[int | None], *, final: bool, apart: bool = False) -> Claim:

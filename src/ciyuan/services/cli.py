@@ -1,4 +1,5 @@
-"""The command line: `ciyuan run | verify | report | exchange | margin | clearing`. It parses, calls and prints; imports are late.
+"""The command line: `ciyuan run | verify | report | exchange | margin | clearing`, and for the gateway `serve | key | budget |
+balance | supplier | usage | invoice`. It parses, calls and prints; imports are late.
 
 Exit status: 0 done; 1 verified and found different; 2 malformed input, nothing was changed; 3 a journal is damaged;
 4 a law of the market is broken; 5 the disk failed; 130 interrupted.
@@ -16,9 +17,15 @@ import typer
 from ciyuan import __version__
 from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, Malformed
 from ciyuan.services.clearing_cli import clearing_app
+from ciyuan.services.door.registry_key_cli import key_app
 from ciyuan.services.exchange_cli import exchange_app
+from ciyuan.services.gateway_cli import balance_app, budget_app, supplier_app
 from ciyuan.services.margin_cli import margin_app
 from ciyuan.services.progress import Progress
+from ciyuan.services.serve_cli import EXAMPLE as SERVE_EXAMPLE
+from ciyuan.services.serve_cli import STATUS as SERVE_STATUS
+from ciyuan.services.serve_cli import serve
+from ciyuan.services.usage_cli import invoice_app, usage_app
 
 DIFFERENT, MALFORMED, DAMAGED, BROKEN, FAILED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 STATUS = (
@@ -43,6 +50,13 @@ app = typer.Typer(
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(margin_app, name="margin")
 app.add_typer(clearing_app, name="clearing")
+app.command(epilog=f"{SERVE_EXAMPLE}   ·   {SERVE_STATUS}")(serve)
+app.add_typer(key_app, name="key")
+app.add_typer(budget_app, name="budget")
+app.add_typer(balance_app, name="balance")
+app.add_typer(supplier_app, name="supplier")
+app.add_typer(usage_app, name="usage")
+app.add_typer(invoice_app, name="invoice")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -1,0 +1,85 @@
+"""The firewall's log: what was found, whose, by which rule, in masked surroundings. No value is ever in it.
+
+Findings are noted on the event loop and written by another thread, some at a time. Where the database cannot be had they wait, up
+to `WAITING_MAX`; what comes beyond is counted (`dropped`): the firewall has done its work by then, only its log is behind.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ciyuan.services.door.registry_database import Database
+
+if TYPE_CHECKING:
+    from ciyuan.gateway.firewall import AuditRecord
+    from ciyuan.services.door.registry import Key
+
+COMPONENT = "findings"
+DIGEST_KEY_BYTES = 32
+WAITING_MAX = 100_000
+MIGRATIONS = (
+    (
+        """CREATE TABLE findings (
+            number INTEGER PRIMARY KEY,
+            time_ns INTEGER NOT NULL,
+            spender INTEGER NOT NULL,
+            side TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            action TEXT NOT NULL,
+            view TEXT NOT NULL,
+            path TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            excerpt TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX findings_by_time ON findings (time_ns)",
+        "CREATE TABLE findings_key (number INTEGER PRIMARY KEY, digest_key BLOB NOT NULL) STRICT",
+    ),
+)
+_COLUMNS = "number, time_ns, spender, side, rule, kind, action, view, path, digest, excerpt"
+
+
+class Findings:
+    """The log in one database. `note` is one thread's, `flush` another's."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        database.migrate(COMPONENT, MIGRATIONS)
+        self._database, self._clock = database, clock
+        self._waiting: deque[tuple[int | str, ...]] = deque()
+        self.dropped = 0
+
+    def digest_key(self) -> bytes:
+        """The secret that digests are keyed by, drawn once: the same value has the same digest for as long as the log is kept."""
+        with self._database.change() as sql:
+            sql.run(
+                "INSERT INTO findings_key (number, digest_key) VALUES (1, ?) ON CONFLICT (number) DO NOTHING",
+                os.urandom(DIGEST_KEY_BYTES),
+            )
+            return bytes(sql.value("SELECT digest_key FROM findings_key"))
+
+    def note(self, key: "Key", side: str, record: "AuditRecord") -> None:
+        """Keep a finding, to be written soon."""
+        if len(self._waiting) >= WAITING_MAX:
+            self.dropped += 1
+            return
+        self._waiting.append(
+            (self._clock(), key.spender, side, record.rule, record.kind.name.lower(), record.action.name.lower(),
+             record.view.name.lower(), record.path, record.digest, record.excerpt)
+        )  # fmt: skip
+
+    def flush(self) -> int:
+        """Write what waits; how many there were."""
+        count = len(self._waiting)
+        if not count:
+            return 0
+        rows = [self._waiting[place] for place in range(count)]
+        with self._database.change() as sql:
+            last = sql.value("SELECT COALESCE(MAX(number), 0) FROM findings")
+            sql.run_many(
+                f"INSERT INTO findings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 the names are ours
+                [(last + place, *row) for place, row in enumerate(rows, 1)],
+            )
+        for _ in rows:
+            self._waiting.popleft()
+        return count
