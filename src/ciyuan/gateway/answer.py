@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from json import JSONDecodeError, loads
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -123,8 +123,7 @@ class Tally:
         return sum(self.octets)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """The verdict: how it ended, how the claim stands, whether anything was delivered, and the claim itself."""
 
     kind: EndingKind

@@ -161,10 +161,37 @@ class ChoicesFollower(Follower):
             self._fail(error_text(chunk.error if chunk.error is not None else chunk.message), told)
         elif chunk.choices is None and chunk.usage is None:
             self.unreadable += 1
-        else:
+        elif not self._hear_plain_whole(chunk, told):
             self._hear_chunk(chunk, told)
             if not self.failed:
                 self._ended(told)
+
+    def _hear_plain_whole(self, chunk: _Chunk, told: list[Said]) -> bool:
+        """Hear an answer of one choice that is a text, as nearly all are; false if it is another."""
+        choices = chunk.choices
+        if choices is None or len(choices) != 1 or chunk.x_groq is not None:
+            return False
+        choice = choices[0]
+        message, word = choice.message, choice.finish_reason
+        if (
+            message is None
+            or choice.delta is not None
+            or choice.text is not None
+            or choice.usage is not None
+            or type(choice.index) is not int
+            or type(message.content) is not str
+            or not message.content
+            or _has_more(message)
+            or type(word) is not str
+            or word not in FINISHES
+        ):
+            return False
+        self._add(_TEXT, choice.index, message.content, told)
+        self._finish(FINISHES[word], choice.index, word, told)
+        if chunk.usage is not None:
+            self._claimed(chat_claim(chunk.usage, self.tokens_max), told)
+        self._ended(told)
+        return True
 
     def _hear_chunk(self, chunk: _Chunk, told: list[Said]) -> None:
         usage = chunk.usage

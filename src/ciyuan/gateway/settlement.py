@@ -11,7 +11,6 @@ Invariant: no leg that is charged is above what was held for it. What a supplier
 loss, and an alarm: the customer set the limit, and the supplier was told.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from ciyuan.basics.rows import Row
@@ -62,7 +61,7 @@ def believed(ending: Ending, held: Held) -> Ending:
         return ending
     found = f"{usage.input_tokens} in, {usage.amount(Leg.OUTPUT)} out; at most {held.tokens_in} and {held.tokens_out} can be"
     claim = Claim(fault=UsageFault.OVER_BOUND, found=found, final=ending.claim.final)
-    return replace(ending, standing=Standing.IMPOSSIBLE, claim=claim)
+    return ending._replace(standing=Standing.IMPOSSIBLE, claim=claim)
 
 
 def is_plain(ending: Ending) -> bool:

@@ -20,8 +20,8 @@ no integer, or beyond any model's context. Such a claim has a fault and no usage
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.money import div_ceil
@@ -95,8 +95,7 @@ class UsageFault(IntEnum):
     """A cumulative count of a stream became less."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Counts by leg, (13,), None where nobody said; and for each leg two bits that say where its count is from."""
 
     counts: tuple[int | None, ...] = _NOTHING
@@ -203,8 +202,7 @@ class Standing(IntEnum):
     """It said what the call used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a supplier says that a call used: a usage, or a fault with what was found, or nothing at all.
 
     `final` is false while a stream's counts may still grow. `apart` says that reasoning was counted beside the output,

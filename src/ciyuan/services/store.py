@@ -185,6 +185,21 @@ class Store(Archive):
         with self._writing():
             return self._sync_frame()
 
+    @property
+    def unsynced(self) -> tuple[int, int]:
+        """The number of the segment that the last `write` went to, and its descriptor: for who syncs it in this store's stead."""
+        return len(self._starts), self._descriptor
+
+    def synced(self, error: int = 0) -> int:
+        """The batch of the last `write` was synced by someone else, or could not be (`error`, a number); the last row's sequence.
+
+        A sync that failed stops the store, as one of its own does.
+        """
+        with self._writing():
+            if error:
+                raise OSError(error, os.strerror(error))
+            return self._acknowledge()
+
     def snapshot(self, sequence: int, parts: Mapping[str, NDArray[np.int64]], state_hash: str) -> Path:
         """Keep a machine's state after row `sequence`, whole and durable or not at all; its file.
 
@@ -240,6 +255,10 @@ class Store(Archive):
     def _sync_frame(self) -> int:
         if self._written is not None:
             self._disk.sync(self._descriptor)
+        return self._acknowledge()
+
+    def _acknowledge(self) -> int:
+        if self._written is not None:
             self._position, self._end = self._written
             self._written = None
         return self.sequence

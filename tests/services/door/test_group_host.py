@@ -1,6 +1,8 @@
 """The group host: rows of a turn are one batch, each caller is told its own event, nothing is lost or told twice."""
 
 import asyncio
+import errno
+import os
 import threading
 
 import numpy as np
@@ -10,7 +12,6 @@ from hypothesis import strategies as st
 
 from ciyuan.basics.rows import CODE_MASK
 from ciyuan.gateway.messages import MeterEvent, MeterRefusal, tick_row
-from ciyuan.services.disk import Disk
 from ciyuan.services.door.group_host import EMPTY, GroupHost
 from ciyuan.services.store import Store
 from ciyuan.venue.machine import Venue
@@ -20,29 +21,26 @@ EACH = 501
 """What a hold of 100 and 100 tokens takes, in micro-USD: 500 and 1 for the carry."""
 
 
-class SlowDisk(Disk):
-    """A disk whose syncs wait until they are let."""
+class Disks:
+    """Stands for who waits for the disk: answers at once, when it is let, or with an error."""
 
     def __init__(self) -> None:
-        self.let = threading.Semaphore(0)
-        self.slow = False
+        self.slow, self.error, self.asked = False, 0, 0
 
-    def sync(self, descriptor: int) -> None:
-        if self.slow:
-            self.let.acquire()
-        super().sync(descriptor)
+    def start(self, loop, told):
+        self._loop, self._told = loop, told
 
+    def sync(self, segment, descriptor):
+        os.fdatasync(descriptor)
+        self.asked += 1
+        if not self.slow:
+            self._loop.call_soon(self.answer)
 
-class FailingDisk(Disk):
-    """A disk whose syncs fail from some moment on."""
+    def answer(self):
+        self._told(self.error)
 
-    def __init__(self) -> None:
-        self.fails = False
-
-    def sync(self, descriptor: int) -> None:
-        if self.fails:
-            raise OSError(5, "Input/output error")
-        super().sync(descriptor)
+    def close(self):
+        self.closed = True
 
 
 class Told:
@@ -63,12 +61,14 @@ class Told:
         return [(name, event[0] & CODE_MASK if event else 0) for name, event in self.events]
 
 
-def play(folder, scene, balance=10_000, disk=None, venue=None):
+def play(folder, scene, balance=10_000, disks=None, venue=None):
     """Run `scene(host)` on a new host; the store's rows afterwards."""
 
     async def run():
-        store = Store.create(folder, TERMS.digest(), disk=disk)
-        host = GroupHost(venue or opened(balance), store, Clock())
+        store = Store.create(folder, TERMS.digest())
+        host = GroupHost(
+            venue or opened(balance), store, Clock(), syncing=Disks if disks is None else lambda: disks
+        )
         host.start(asyncio.get_running_loop())
         try:
             await scene(host)
@@ -103,11 +103,11 @@ def test_the_rows_of_one_turn_are_one_batch_and_each_caller_hears_its_own(tmp_pa
 
 
 def test_while_the_disk_is_slow_rows_gather_and_are_told_before_they_are_durable(tmp_path):
-    disk, told = SlowDisk(), Told()
+    disks, told = Disks(), Told()
     durable = []
 
     async def scene(host):
-        disk.slow = True
+        disks.slow = True
         host.submit(hold(1), told.as_(1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -117,13 +117,13 @@ def test_while_the_disk_is_slow_rows_gather_and_are_told_before_they_are_durable
             host.submit(hold(request), told.as_(request))
         await asyncio.sleep(0)
         assert (host.applied, host.durable, durable) == (1, 0, [])
-        disk.slow = False
-        disk.let.release()
+        disks.slow = False
+        disks.answer()
         await host.drained()
         host.when_durable(1, lambda: durable.append("at once"))
         assert durable == ["first", "at once"]
 
-    host = play(tmp_path / "j", scene, disk=disk)
+    host = play(tmp_path / "j", scene, disks=disks)
     assert (host.applied, host.durable) == (3, 3)
     with Store.open(tmp_path / "j") as store:
         assert (store.recovery.batches, store.sequence) == (2, 3)
@@ -191,14 +191,14 @@ def test_time_never_goes_back_in_the_journal(tmp_path):
 
 
 def test_a_disk_that_fails_is_told_to_everyone_and_nothing_is_applied_after(tmp_path):
-    disk, told = FailingDisk(), Told()
+    disks, told = Disks(), Told()
     groups: list = []
     durable: list = []
 
     async def scene(host):
         host.submit(hold(1), told.as_(1))
         await host.drained()
-        disk.fails = True
+        disks.error = errno.EIO
         host.submit(hold(2), told.as_(2))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -211,7 +211,7 @@ def test_a_disk_that_fails_is_told_to_everyone_and_nothing_is_applied_after(tmp_
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    host = play(tmp_path / "j", scene, disk=disk)
+    host = play(tmp_path / "j", scene, disks=disks)
     assert told.codes() == [(1, MeterEvent.HELD), (2, MeterEvent.HELD), (3, 0), (4, 0)]
     assert (groups, durable, host.applied, host.durable) == ([None], [], 2, 1)
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ciyuan.gateway.answer import Closed, Told
 from ciyuan.gateway.ask import Ask, read_ask
+from ciyuan.gateway.ask_plain import plain_ask
 from ciyuan.gateway.door_refusals import PATHS, DoorRefusal, Protocol, Refused
 from ciyuan.gateway.route_endings import Result
 from ciyuan.gateway.route_lane import Wanted
@@ -118,7 +119,8 @@ class Door:
         if self.draining or host.failure is not None or host.stalled is not None:
             reason = DoorRefusal.DOOR_FAILED if host.failure is not None else DoorRefusal.DRAINING
             return Refused(reason, message=self.failure_words())
-        ask = read_ask(protocol, request.body, self.body_bytes_max)
+        plain = plain_ask(request.body) if protocol is Protocol.CHAT else None
+        ask = plain or read_ask(protocol, request.body, self.body_bytes_max)
         if isinstance(ask, Refused):
             return ask
         refused = self._permits(key, ask)

@@ -1,15 +1,15 @@
 """The venue behind its journal, for many callers at once: their rows go as one batch, their answers come back one by one.
 
 Theory of operation. A call hands in one row and goes on with its work; at the end of the event loop's turn all rows that were
-handed in are stamped, written to the journal as one batch, applied, and each caller is told its event. A second thread waits for
+handed in are stamped, written to the journal as one batch, applied, and each caller is told its event. Someone else waits for
 the disk meanwhile. Rows that are handed in before the disk has answered wait, and are the next batch: the slower the disk, the
 larger the batches.
 
 | step | embedded (`Store`) | shared (a journal that others write too) |
 |---|---|---|
-| written | here, at once | by the second thread, in one transaction that is durable when it ends |
+| written | here, at once | by a second thread, in one transaction that is durable when it ends |
 | told | when written | when durable |
-| durable | when the second thread has synced | when told |
+| durable | when a process of its own has synced (`syncer`) | when told |
 
 So whoever is told has a row that survives `kill -9`; whoever must not speak before it survives a power cut waits for `durable`.
 
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from ciyuan.basics.errors import CiyuanError, InvariantBroken
 from ciyuan.basics.rows import CODE_MASK, ROW_WORDS, TIME, Row
 from ciyuan.gateway.messages import MeterEvent
+from ciyuan.services.door.syncer import Syncer
 from ciyuan.venue.machine import Venue
 
 EXPIRED = int(MeterEvent.EXPIRED)
@@ -59,8 +60,13 @@ class LocalLog(Protocol):
         """Write a batch."""
         ...
 
-    def sync(self) -> int:
-        """Make it durable; how many rows are."""
+    @property
+    def unsynced(self) -> tuple[int, int]:
+        """The segment that was written to, and its descriptor."""
+        ...
+
+    def synced(self, error: int = 0) -> int:
+        """It was synced, or could not be; how many rows are durable."""
         ...
 
 
@@ -75,6 +81,22 @@ class SharedLog(Protocol):
 
     def exchange(self, rows: Rows, now_ns: int) -> tuple[Rows, Rows]:
         """Read what others wrote, then stamp, append and make durable these rows, if there are any: theirs, and ours stamped."""
+        ...
+
+
+class Syncing(Protocol):
+    """Who waits for the disk (`Syncer`)."""
+
+    def start(self, loop: asyncio.AbstractEventLoop, told: Callable[[int], None]) -> None:
+        """Tell answers on this loop: the error's number, or 0."""
+        ...
+
+    def sync(self, segment: int, descriptor: int) -> None:
+        """Ask for a sync of a file."""
+        ...
+
+    def close(self) -> None:
+        """Wait no more."""
         ...
 
 
@@ -97,6 +119,7 @@ class GroupHost:
         last_ns: int = 0,
         observers: Sequence[Observer] = (),
         passing: tuple[type[Exception], ...] = (),
+        syncing: Callable[[], Syncing] = Syncer,
     ) -> None:
         self.venue = venue
         self.failure: str | None = None
@@ -111,6 +134,8 @@ class GroupHost:
             self._local = log
         self._clock, self._last_ns, self._observers = clock, last_ns, observers
         self._passing, self._closing = passing, Event()
+        self._syncing = syncing
+        self._syncer: Syncing | None = None
         self._rows: list[Row] = []
         self._heard: list[Heard] = []
         self._groups: deque[tuple[list[Row], HeardAll]] = deque()
@@ -127,14 +152,22 @@ class GroupHost:
         self._loop = loop
         self._idle = asyncio.Event()
         self._idle.set()
-        self._thread.start()
+        if self._local is None:
+            self._thread.start()
+        else:
+            self._syncer = self._syncing()
+            self._syncer.start(loop, self._on_synced)
 
     async def close(self) -> None:
-        """Let what was handed in become durable, then end the second thread."""
+        """Let what was handed in become durable, then end who has waited for it."""
         await self.drained()
         self._closing.set()
-        self._work.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._work.put(None)
+            self._thread.join()
+        if self._syncer is not None:
+            self._syncer.close()
+            self._syncer = None
 
     async def drained(self) -> None:
         """Return when all that was handed in is durable, or the host has failed, or waits for a journal that cannot be had."""
@@ -204,13 +237,17 @@ class GroupHost:
             return
         rows[:, TIME] = self._last_ns = now_ns
         try:
-            self.venue.check(rows)
+            if told is not None:
+                self.venue.check(
+                    rows
+                )  # others' rows; those of `submit` are the meter's own, of the right shape and in order
             self._local.write(rows)
             events = self._apply(rows)
+            if self._syncer is not None:
+                self._syncer.sync(*self._local.unsynced)
         except Exception as fault:
             self._fail(fault, heard, told)
             return
-        self._work.put((rows, now_ns))
         self._tell(events, heard, told)
 
     def _apply(self, rows: Rows) -> Rows:
@@ -246,15 +283,13 @@ class GroupHost:
                 {"message": "a caller failed in hearing its event", "exception": fault}
             )
 
-    # --- the second thread, and its word ---
+    # --- who waits for the journal, and its word ---
 
     def _run(self) -> None:
         loop = self._loop
         while (work := self._work.get()) is not None and loop is not None:
             try:
-                if self._local is not None:
-                    loop.call_soon_threadsafe(self._synced, self._local.sync())
-                elif self._shared is not None:
+                if self._shared is not None:
                     loop.call_soon_threadsafe(self._exchanged, self._exchange(self._shared, loop, *work))
             except Exception as fault:
                 loop.call_soon_threadsafe(self._fail, fault, [], None)
@@ -277,8 +312,15 @@ class GroupHost:
         if self._idle is not None:
             self._idle.set()
 
-    def _synced(self, sequence: int) -> None:
-        self.durable = sequence
+    def _on_synced(self, error: int) -> None:
+        """The disk has answered; unasked if who waits for it is gone."""
+        if self._local is None or self.failure is not None:
+            return
+        try:
+            self.durable = self._local.synced(error)
+        except Exception as fault:
+            self._fail(fault, [], None)
+            return
         self._landed()
 
     def _exchanged(self, exchanged: tuple[Rows, Rows]) -> None:
