@@ -10,6 +10,10 @@ from ciyuan.gateway.ask import CHOICES_MAX, MODEL_CHARS_MAX, OUTPUT_TOKENS_MAX, 
 from ciyuan.gateway.ask_parts import Heard
 from ciyuan.gateway.door_refusals import Protocol
 
+_ABSENT = msgspec.Raw()
+_HOLDS_TEXT = (b'"', b"[", b"{")
+"""How JSON begins that may hold a text: a setting that does is none."""
+
 
 class _Turn(msgspec.Struct, forbid_unknown_fields=True):
     role: str
@@ -29,10 +33,10 @@ class _Chat(msgspec.Struct, forbid_unknown_fields=True):
     stream_options: _Options | None = None
     n: int | None = None
     service_tier: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    temperature: msgspec.Raw = _ABSENT
+    top_p: msgspec.Raw = _ABSENT
+    presence_penalty: msgspec.Raw = _ABSENT
+    frequency_penalty: msgspec.Raw = _ABSENT
     seed: int | None = None
     user: str | None = None
 
@@ -59,6 +63,10 @@ def plain_ask(body: bytes) -> Ask | None:
         or (most is not None and not 1 <= most <= OUTPUT_TOKENS_MAX)
         or (choices is not None and not 1 <= choices <= CHOICES_MAX)
         or (options is not None and not chat.stream)
+        or bytes(chat.temperature).startswith(_HOLDS_TEXT)
+        or bytes(chat.top_p).startswith(_HOLDS_TEXT)
+        or bytes(chat.presence_penalty).startswith(_HOLDS_TEXT)
+        or bytes(chat.frequency_penalty).startswith(_HOLDS_TEXT)
     ):
         return None
     texts = [turn.content for turn in turns if turn.content]

@@ -72,6 +72,7 @@ class DoorRefusal(IntEnum):
     SUPPLIER_TIMED_OUT = 28
     DOOR_FAILED = 29
     DRAINING = 30
+    UNAVAILABLE = 31
 
 
 class RefusalWords(NamedTuple):
@@ -219,6 +220,14 @@ WORDS: dict[DoorRefusal, RefusalWords] = {
         "draining",
         "overloaded_error",
         "The gateway is closing; come to the next one.",
+        retry=True,
+    ),
+    DoorRefusal.UNAVAILABLE: RefusalWords(
+        503,
+        "server_error",
+        "unavailable",
+        "overloaded_error",
+        "The gateway cannot keep its books now; come to the next one.",
         retry=True,
     ),
 }

@@ -119,13 +119,15 @@ def _within(usage: Usage, held: Held) -> Usage:
         return usage
     counts = list(usage.counts)
     for leg in (Leg.INPUT, Leg.CACHE_WRITE_LONG, Leg.CACHE_WRITE_SHORT, Leg.CACHE_READ):
-        if over_in > 0:
-            taken = min(over_in, counts[leg] or 0)
-            counts[leg] = (counts[leg] or 0) - taken
-            over_in -= taken
+        count = counts[leg]
+        if over_in > 0 and count is not None:
+            counts[leg] = count - min(over_in, count)
+            over_in -= min(over_in, count)
     counts[Leg.OUTPUT] = min(counts[Leg.OUTPUT] or 0, held.tokens_out)
+    left = {whole: counts[whole] or 0 for whole in PARTS.values()}
     for part, whole in PARTS.items():
-        part_count = counts[part]
-        if part_count is not None:
-            counts[part] = min(part_count, counts[whole] or 0)
+        count = counts[part]
+        if count is not None:
+            counts[part] = min(count, left[whole])
+            left[whole] -= min(count, left[whole])
     return Usage(tuple(counts), usage.sources)

@@ -1,5 +1,8 @@
 """Compile every kernel once, so that no later start compiles anything: `python -m ciyuan.services.warm`.
 
+A kernel is compiled whole at its first row, whatever the row says; what Python asks or makes beside it (views of limits, indexes
+of what is restored) is compiled at its own first call. A test counts what a gateway calls that was not called here: nothing.
+
 Numba keeps what it compiled beside the module (`__pycache__`). It looks only at the file a kernel stands in, not at those the
 kernel takes constants and helpers from; so whoever changes one of these empties the cache first (the Makefile does).
 """
@@ -26,22 +29,82 @@ from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import ExchangeEvent, SessionState, tick_row
 from ciyuan.exchange.room import Room
 from ciyuan.gateway.machine import Meter
-from ciyuan.gateway.messages import PartyRole, enrol_row
+from ciyuan.gateway.messages import (
+    LimitUnit,
+    LimitWindow,
+    PartyRole,
+    close_row,
+    deliver_row,
+    enrol_row,
+    hold_row,
+    leg_price_row,
+    leg_used_row,
+    limit_row,
+    parties_word,
+    prices_row,
+    spender_row,
+    void_row,
+)
+from ciyuan.gateway.usage import Leg
 from ciyuan.ledger.machine import Ledger
-from ciyuan.ledger.messages import AccountFlag, open_row
+from ciyuan.ledger.messages import AccountFlag, open_row, transfer_row
+
+PAYER, PAID, WORLD = 1, 2, 3
+"""Accounts of the ledger that is warmed: a customer's, a supplier's, and where the money is from."""
 
 
 def warm() -> None:
-    """Have each compiled kernel apply one row (an empty batch never reaches it) and index what it holds, as growth does."""
+    """Have each compiled kernel apply rows (an empty batch never reaches it) and index what it holds, as growth does."""
     ledger = Ledger()
-    ledger.apply(np.array([open_row(0, 1, 1, AccountFlag.NO_OVERDRAFT)], dtype=np.int64))
-    meter = Meter(ledger)
-    meter.apply(np.array([enrol_row(0, PartyRole.SUPPLIER, 1, 1)], dtype=np.int64))
+    opened = (
+        open_row(0, PAYER, 1, AccountFlag.NO_OVERDRAFT),
+        open_row(0, PAID, 1),
+        open_row(0, WORLD, 1),
+    )
+    ledger.apply(_rows(*opened, transfer_row(0, 3, WORLD, PAYER, 1_000)))
+    meter = _warm_meter(ledger)
     contract = Contract(1, "WARM", ContractKind.SPOT, 1, 1, 1, 0, 0, 0, 500, 100, 1)
     exchange = Exchange((contract,), Room(1, 1, 1))
     exchange.apply(np.array([tick_row(0)], dtype=np.int64))
     for machine in (ledger, meter, exchange, _warm_clearing(ledger)):
         machine.restore(machine.snapshot())
+
+
+def _warm_meter(ledger: Ledger) -> Meter:
+    """A meter that has done what a door asks of it: let spenders spend within limits, delivered by legs, refused for want of
+    money, by a budget and by a rate, closed what had ended.
+
+    It is given back with something in each of its tables, so that restoring it makes every index.
+    """
+    parties = parties_word(1, 1, 1)
+    meter = Meter(ledger)
+    meter.apply(_rows(
+        enrol_row(0, PartyRole.CUSTOMER, 1, PAYER),
+        enrol_row(0, PartyRole.SUPPLIER, 1, PAID),
+        prices_row(0, 1, 1, price_in=10**6, price_cached=10**6, price_out=10**6, valid_from_ns=0),
+        leg_price_row(0, 1, 1, int(Leg.SEARCHES), 10**6, valid_from_ns=0, bound=1),
+        *(spender_row(0, number, number - 1, 1) for number in (1, 2, 3)),
+        limit_row(0, 1, 1, LimitUnit.MONEY, LimitWindow.EVER, 10**6),
+        limit_row(0, 2, 2, LimitUnit.TOKENS, LimitWindow.MONTH, 10),
+        limit_row(0, 3, 3, LimitUnit.REQUESTS, LimitWindow.MINUTE, 1),
+    ))  # fmt: skip
+    for number in (1, 2, 3):
+        meter.limit(number, 0)
+        meter.spender(number)
+    meter.apply(_rows(
+        hold_row(0, 1, parties, 2, 2, 10**9, 3),
+        hold_row(0, 2, parties, 2, 2, 0, 3),  # the minute has had its request
+        hold_row(0, 2, parties, 7, 0, 0, 2),  # the month has had its tokens
+        hold_row(0, 2, parties, 10**4, 0, 0, 1),  # nobody has so much money
+        leg_used_row(0, 1, int(Leg.SEARCHES), 1),
+        deliver_row(0, 1, parties, 2, 1, 2),
+        hold_row(0, 2, parties, 1, 1),
+        void_row(0, 2),
+        close_row(0, 1, 3),
+        hold_row(0, 3, parties, 1, 1, 10**9, 2),
+        leg_used_row(0, 3, int(Leg.SEARCHES), 1),
+    ))  # fmt: skip
+    return meter
 
 
 def _warm_clearing(ledger: Ledger) -> ClearingHouse:

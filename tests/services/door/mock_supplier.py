@@ -80,6 +80,7 @@ class MockSupplier:
             self.requests.append((path, headers, body))
         model, _, spoken = body["model"].partition(":")
         how = dict(part.partition("=")[::2] for part in spoken.split(",") if part)
+        body = {**body, "model": model}
         self.begun[model] += 1
         if "hang" in how:
             await asyncio.sleep(3600)

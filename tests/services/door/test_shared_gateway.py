@@ -3,6 +3,9 @@
 import asyncio
 import json
 
+import pytest
+
+from ciyuan.basics.errors import Malformed
 from ciyuan.services.door.gateway_store import GatewayStore
 from tests.services.door.served import Mocks, Served, ciyuan, company, suppliers_file
 from tests.services.door.stand import read_answer
@@ -56,3 +59,11 @@ def test_two_gateways_admit_together_what_the_balance_covers(tmp_path, postgres_
     assert len(hashes) == 1
     told = json.loads(ciyuan("usage", "--by", "engineer", "--store", postgres_url, "--json").stdout)
     assert told["total"]["requests"] == FITTING
+
+
+def test_two_processes_of_one_number_are_not_let_in(postgres_url):
+    first = GatewayStore.open(postgres_url, 3)
+    with pytest.raises(Malformed, match="another gateway of this number"):
+        GatewayStore.open(postgres_url, 3)
+    first.close()
+    GatewayStore.open(postgres_url, 3).close()

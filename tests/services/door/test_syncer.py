@@ -66,9 +66,10 @@ def test_a_process_that_is_gone_is_an_error_and_ends_the_host(tmp_path):
         store = Store.create(tmp_path / "j", TERMS.digest())
         host = GroupHost(opened(10_000), store, Clock())
         host.start(asyncio.get_running_loop())
+        assert isinstance(host._syncer, Syncer)
         host._syncer._process.kill()
         host._syncer._process.wait()
-        told = []
+        told: list = []
         host.submit(hold(1), told.append)
         await host.drained()
         failure = host.failure

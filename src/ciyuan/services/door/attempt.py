@@ -19,16 +19,27 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ciyuan.basics.rows import CODE_MASK
-from ciyuan.gateway.answer import Closed, EndingKind, Follower, Said
+from ciyuan.gateway.answer import Closed, Ending, EndingKind, Follower, Said
 from ciyuan.gateway.answer_anthropic import MessagesFollower
 from ciyuan.gateway.answer_openai import ChoicesFollower, EmbeddingsFollower
 from ciyuan.gateway.answer_responses import ResponsesFollower
-from ciyuan.gateway.door_refusals import DoorRefusal, Protocol, Refused
+from ciyuan.gateway.answer_screen import AnswerScreen
+from ciyuan.gateway.answer_screen_whole import screen_whole
+from ciyuan.gateway.door_refusals import WORDS, DoorRefusal, Protocol, Refused
 from ciyuan.gateway.ending import Alarm, Charge
 from ciyuan.gateway.messages import AMOUNT, MeterEvent, hold_row, parties_word
 from ciyuan.gateway.route_endings import Result, result_of
-from ciyuan.gateway.settlement import Held, Settled, is_plain, nothing_came, rows_of, settled, with_pieces
-from ciyuan.gateway.usage import Usage
+from ciyuan.gateway.settlement import (
+    Held,
+    Settled,
+    believed,
+    is_plain,
+    nothing_came,
+    rows_of,
+    settled,
+    with_pieces,
+)
+from ciyuan.gateway.usage import NO_CLAIM, Standing, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +99,9 @@ class Attempt:
         """What was delivered, where it may be counted again."""
         self.why = ""
         self.outcome: Settled | None = None
+        self.screen: AnswerScreen | None = None
+        self.refused: Refused | None = None
+        """Why the firewall does not let the answer be shown, or be shown to its end."""
         self.resent = False
         """Whether it was sent once more, on a new connection: the supplier had closed the first while it lay idle."""
         self.result = Result.CALLED_OFF
@@ -105,7 +119,7 @@ class Attempt:
         if event is None:
             self.state = State.ENDED
             self.call.hold_refused(
-                self, Refused(DoorRefusal.DOOR_FAILED, message=self.call.door.failure_words())
+                self, Refused(DoorRefusal.UNAVAILABLE, message=self.call.door.failure_words())
             )
             return
         if event[0] & CODE_MASK != _HELD:
@@ -161,6 +175,8 @@ class Attempt:
         self.follower = FOLLOWERS[call.ask.protocol](
             streamed=streamed, status=status, withhold_usage=call.withholds_usage
         )
+        if call.screening is not None and self.follower.streamed:
+            self.screen = AnswerScreen(call.screening)
 
     def answer_piece(self, piece: bytes) -> None:
         """A piece of the answer's body."""
@@ -180,13 +196,29 @@ class Attempt:
             self.pieces.append(piece)
             return
         passing = follower.passing
+        if self.screen is not None:
+            passing = self._screened(passing)
         if follower.done or follower.failed or self.pieces:
             if passing:
                 self.pieces.append(passing)
             if follower.done or follower.failed:
                 self._conclude(Closed.BY_SUPPLIER)
+        elif self.refused is not None:
+            call.cut_off(self, passing)
         elif passing:
             call.show(self, passing, told)
+
+    def _screened(self, passing: bytes, *, last: bool = False) -> bytes:
+        """What of a stream may be shown."""
+        screen = self.screen
+        if screen is None:
+            return passing
+        screened = screen.feed(passing)
+        shown, self.refused = screened.passing, self.refused or screened.refused
+        if last:
+            rest = screen.finish()
+            shown, self.refused = shown + rest.passing, self.refused or rest.refused
+        return shown
 
     def answer_ends(self) -> None:
         """The answer is whole."""
@@ -223,6 +255,11 @@ class Attempt:
             return f"silent for {limits.idle_ns // 10**9} s"
         return ""
 
+    @property
+    def shown_status(self) -> int:
+        """The status of a whole answer as the client has it."""
+        return self.status if self.refused is None else WORDS[self.refused.refusal].status
+
     def pause(self) -> None:
         """Read no more of the answer for now."""
         if self.connection is not None:
@@ -236,7 +273,7 @@ class Attempt:
     # --- settling ---
 
     def _conclude(self, closed: Closed) -> None:
-        """The answer has ended: what it comes to, and the rows that say so. A fault of ours voids it: it is shown to nobody."""
+        """The answer has ended: what it comes to, and the rows that say so."""
         self.state = State.SETTLING
         door = self.call.door
         self.ended_ns = door.now_ns()
@@ -249,10 +286,8 @@ class Attempt:
             rows = rows_of(self.request, self.parties, outcome.usage)
         except Exception as fault:
             door.report(fault, f"the verdict on an answer of {self.site.name} failed")
-            self.why, self.pieces = "its answer could not be read", []
-            ending = nothing_came(EndingKind.UNREADABLE)
-            outcome = Settled(Charge.VOID, None, Alarm.ANSWER_UNREADABLE, ending)
-            rows = rows_of(self.request, self.parties, None)
+            outcome = self._fallen_back()
+            rows = rows_of(self.request, self.parties, outcome.usage)
         self.outcome = outcome
         if not self.call.loses(self):
             self.result = result_of(outcome.ending.kind, self.status, closed)
@@ -264,7 +299,11 @@ class Attempt:
             self._post(rows)
         else:
             keeping.keep(
-                self.status, self.call.headers(self), b"".join(self.pieces), rows, partial(self._post, rows)
+                self.shown_status,
+                self.call.headers(self),
+                b"".join(self.pieces),
+                rows,
+                partial(self._post, rows),
             )
         self.call.concluded(self)
 
@@ -275,6 +314,14 @@ class Attempt:
             door.host.submit(row, door.heard_leg)
         door.host.submit(rows[-1], self._on_settled)
 
+    def _fallen_back(self) -> Settled:
+        """What an answer comes to on which our verdict failed: what was delivered is counted by its bytes, and charged."""
+        if self.follower is None or not self.follower.begun or self.call.loses(self):
+            self.why, self.pieces = "its answer could not be read", []
+            return Settled(Charge.VOID, None, Alarm.ANSWER_UNREADABLE, nothing_came(EndingKind.UNREADABLE))
+        ending = Ending(EndingKind.UNREADABLE, Standing.ABSENT, delivered=True, claim=NO_CLAIM)
+        return Settled(Charge.DELIVERED, self.call.door.estimated(self), Alarm.ANSWER_UNREADABLE, ending)
+
     def _verdict(self, closed: Closed) -> Settled:
         follower = self.follower
         if follower is None:
@@ -284,9 +331,14 @@ class Attempt:
             told = follower.end(closed)
             if self.keeps_text:
                 self.told += told
-            if follower.streamed and follower.passing:
-                self.pieces.append(follower.passing)
-            ending = follower.ending()
+            if follower.streamed:
+                rest = self._screened(follower.passing, last=True)
+                if rest:
+                    self.pieces.append(rest)
+            elif self.call.screening is not None and not self.call.loses(self):
+                screened = screen_whole(self.call.screening, b"".join(self.pieces))
+                self.pieces, self.refused = [screened.passing], screened.refused
+            ending = believed(follower.ending(), self.held)
         if self.call.loses(self):
             return Settled(Charge.VOID, None, Alarm.NONE, ending)
         counted = _NOTHING if is_plain(ending) else self.call.door.count(self)

@@ -15,18 +15,20 @@ A client that leaves ends nothing at once: its suppliers are heard to their end,
 metered by what they say of it. After that they are called off.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ciyuan.basics.money import div_ceil
 from ciyuan.gateway.answer import Closed, Said
 from ciyuan.gateway.ask_forward import needs_usage_asked
 from ciyuan.gateway.door_refusals import WORDS, DoorRefusal, Protocol, Refused, error_body, error_event
 from ciyuan.gateway.ending import Charge
+from ciyuan.gateway.firewall import Placeholders
 from ciyuan.gateway.route import NoOffer
 from ciyuan.gateway.route_endings import TRIED_AGAIN
 from ciyuan.services.door.attempt import Attempt, State
 
 if TYPE_CHECKING:
+    from ciyuan.gateway.answer_screen_terms import Screening
     from ciyuan.gateway.ask import Ask
     from ciyuan.gateway.route_lane import Attempt as Routed
     from ciyuan.gateway.route_offers import Offer
@@ -45,6 +47,19 @@ ATTEMPTS_MAX = 16
 _JSON = b"content-type: application/json\r\n"
 
 
+class Question(NamedTuple):
+    """A request that has passed the door: whose, what is known of it, as it came, the body that may go on.
+
+    `placeholders` are what was masked in it, for its answer; None where no firewall has looked.
+    """
+
+    key: "Key"
+    ask: "Ask"
+    request: "Request"
+    body: bytes
+    placeholders: Placeholders | None = None
+
+
 class Call:
     """One call. `logical` is its number, which its attempts' request keys begin with. See the module's page."""
 
@@ -52,22 +67,24 @@ class Call:
         self,
         door: "Door",
         connection: "ClientConnection",
-        key: "Key",
-        ask: "Ask",
-        request: "Request",
-        body: bytes,
+        question: Question,
         spender: int,
         logical: int,
         keeping: "Claiming | None" = None,
     ) -> None:
-        self.door, self.connection, self.key, self.ask = door, connection, key, ask
-        self.request, self.body, self.spender, self.logical = request, body, spender, logical
+        self.door, self.connection, self.spender, self.logical = door, connection, spender, logical
+        self.key, self.ask, self.request, self.body, placeholders = question
         self.keeping = keeping
         """Where the answer is kept for its idempotency key, if it has one."""
         self.attempts: list[Attempt] = []
         self.choice: Attempt | None = None
-        self.withholds_usage = needs_usage_asked(ask)
+        self.withholds_usage = needs_usage_asked(self.ask)
         self.wanted = door.words.wanted(self)
+        self.screening: Screening | None = None
+        """What the answer is screened by; None: by nothing."""
+        if door.firewall is not None and placeholders is not None:
+            self.screening = door.firewall.screening(self.key, self.ask.protocol, placeholders, self.name)
+        self._cut = False
         self.ticket: Ticket | None = None
         """The place in the queue, while there is no room."""
         self.retry_at_ns = 0
@@ -129,7 +146,7 @@ class Call:
         """The journal cannot be had: a call whose hold has waited long enough is refused; a hold granted later is given up."""
         waits = self.choice is None and all(attempt.state is State.HOLDING for attempt in self.attempts)
         if waits and not self.done and now_ns - self.request.received_ns > HOLD_NS:
-            self._refuse(Refused(DoorRefusal.DRAINING, message=self.door.failure_words()))
+            self._refuse(Refused(DoorRefusal.UNAVAILABLE, message=self.door.failure_words()))
 
     def hedge(self) -> None:
         """The first attempt is late: make a second one beside it, unless there is something to show by now."""
@@ -179,11 +196,26 @@ class Call:
             self._early.append(piece)
             self.door.host.when_durable(attempt.held_at, self._show_early)
 
+    def cut_off(self, attempt: Attempt, piece: bytes) -> None:
+        """The firewall ends a stream: show the last piece, which says so. The supplier is heard to its end, and paid."""
+        if not self.loses(attempt) and not self.left_ns:
+            self.show(attempt, piece, [])
+            self._cut = True
+            if self.connection.begun:
+                self._leave()
+
+    def _leave(self) -> None:
+        """The client has all that it gets."""
+        self.left_ns = self.door.now_ns()
+        self.connection.finish()
+
     def _show_early(self) -> None:
         """The choice's hold is durable: show what has come meanwhile."""
         if self._early and not self.left_ns and self.choice is not None and not self.done:
             self.connection.begin(self.choice.status, self.headers(self.choice))
             self.connection.pass_on(b"".join(self._early))
+            if self._cut:
+                self._leave()
         self._early.clear()
 
     def concluded(self, attempt: Attempt) -> None:
@@ -212,7 +244,7 @@ class Call:
                 self._end()
                 self.connection.break_off()
             else:
-                self._refuse(Refused(DoorRefusal.DOOR_FAILED, message=self.door.failure_words()))
+                self._refuse(Refused(DoorRefusal.UNAVAILABLE, message=self.door.failure_words()))
 
     def _finish(self) -> None:
         """The choice's settlement is durable: its last piece, or the whole answer."""
@@ -236,7 +268,7 @@ class Call:
         elif failed and not ending.delivered:
             self._tell(self.door.words_of_failure(attempt))
         else:
-            connection.respond(attempt.status, self.headers(attempt), body)
+            connection.respond(attempt.shown_status, self.headers(attempt), body)
 
     # --- the client ---
 
@@ -268,6 +300,8 @@ class Call:
     def headers(self, attempt: Attempt) -> bytes:
         """The header lines of what an attempt answers."""
         kind = attempt.headers.get(b"content-type", b"application/json")
+        if attempt.refused is not None and attempt.follower is not None and not attempt.follower.streamed:
+            return _JSON + b"x-request-id: %b\r\nx-should-retry: false\r\n" % self.name.encode()
         return b"content-type: %b\r\nx-request-id: %b\r\nx-ciyuan-supplier: %b\r\n" % (
             kind, self.name.encode(), attempt.site.name_bytes,
         )  # fmt: skip
@@ -300,7 +334,7 @@ def refusal_answer(
 ) -> tuple[int, bytes, bytes]:
     """A refusal as an answer: status, header lines, body."""
     words = WORDS[refused.refusal]
-    headers = _JSON + b"x-request-id: %b\r\n" % name.encode()
+    headers = _JSON + (b"x-request-id: %b\r\n" % name.encode() if name else b"")
     if words.retry and words.status in {429, 503}:
         headers += b"retry-after: %d\r\n" % retry_after_s
     if not words.retry:

@@ -10,14 +10,16 @@ means is its `Handler`'s; the handler answers through the connection that it was
 | `break_off` | ends an answer that has begun and can't go on: the client sees that it is not whole |
 
 Requests on one connection are answered in their order; one that comes while another is being answered waits (pipelining), and
-nothing more is read meanwhile. Bounds: a head of `HEAD_BYTES_MAX`, a body of the door's own bound, `FIRST_BYTE_S` for a request
-to be whole, `IDLE_S` between requests; what is over them is answered, if that can be, and the connection ends.
+nothing more is read meanwhile. Bounds: a head of `HEAD_BYTES_MAX`, a body of the door's own bound, `FIRST_BYTE_S` for a head to
+be whole and between two pieces of a body, `IDLE_S` between requests; what is over them is answered, if that can be, and the
+connection ends.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from http import HTTPStatus
 from typing import Protocol
 
@@ -32,7 +34,17 @@ WRITE_BYTES_HIGH = 256 * 2**10
 """From how many unsent bytes on the one who writes is asked to pause."""
 _LENGTH_MAX_DIGITS = 18
 _REASONS = {status.value: f"{status.value} {status.phrase}".encode() for status in HTTPStatus}
+_OF_AN_OFFER = {b"connection", b"upgrade", b"http2-settings"}
+"""Headers of an offer to speak another protocol, as some clients make with every first request."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Phase(IntEnum):
+    """What of a request is being read."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
 
 
 @dataclass(slots=True)
@@ -87,9 +99,13 @@ class ClientConnection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._target, self.peer = b"", ""
-        self._body_bytes = self.head_bytes = 0
+        self._body_bytes = self._head_bytes = self._unparsed_bytes = 0
         self._keep_alive, self._version_1_0, self._refused = True, False, False
-        self._since = clock()
+        self._continues = False
+        """Whether leave to send a body is owed, as soon as the answer before it is written."""
+        self._phase = Phase.IDLE
+        self._since_ns = clock()
+        """When the phase began; in a body, when the last of it came."""
         self.busy = self.begun = False
         self.answering: Answering | None = None
 
@@ -115,12 +131,33 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
+        self._unparsed_bytes = 0 if self._phase is Phase.IDLE else self._unparsed_bytes + len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "This server speaks HTTP/1.1 and upgrades to nothing.")
+        except httptools.HttpParserUpgrade as offer:
+            self._pass_over(data[offer.args[0] :])
         except httptools.HttpParserError as fault:
             self._refuse(400, f"The request is not HTTP/1.1: {fault}")
+        if self._phase is Phase.HEAD and self._unparsed_bytes > HEAD_BYTES_MAX:
+            self._refuse(431, f"The head has more than {HEAD_BYTES_MAX} bytes.")
+        elif self._phase is Phase.BODY:
+            self._since_ns = self._clock()
+
+    def _pass_over(self, rest: bytes) -> None:
+        """An offer to speak another protocol is not taken (RFC 9110, 7.8): the request is read again without it. `rest`: what
+        came behind its head.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(405, "This server is no proxy.")
+            return
+        closes = b"close" in self._headers.get(b"connection", b"").lower()
+        kept = [b"%b: %b\r\n" % line for line in self._headers.items() if line[0] not in _OF_AN_OFFER]
+        head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
+            method, self._target, b"".join(kept), b"connection: close\r\n" if closes else b"",
+        )  # fmt: skip
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
 
     def pause_writing(self) -> None:
         """More waits to be sent than should."""
@@ -137,27 +174,40 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._headers, self._pieces, self._target = {}, [], b""
-        self._body_bytes = self.head_bytes = 0
+        self._body_bytes = self._head_bytes = self._unparsed_bytes = 0
+        self._phase, self._since_ns = Phase.HEAD, self._clock()
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         self._target += url
+        if len(self._target) > HEAD_BYTES_MAX:
+            self._refuse(414, f"The target has more than {HEAD_BYTES_MAX} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self.head_bytes += len(name) + len(value)
-        if self.head_bytes > HEAD_BYTES_MAX:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES_MAX:
             self._refuse(431, f"The head has more than {HEAD_BYTES_MAX} bytes.")
             return
-        self._headers[name.lower()] = value
+        self._headers[name.lower()] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self._phase = Phase.BODY
+        if self._parser.should_upgrade():
+            return  # it is read again, without the offer
         length = self._headers.get(b"content-length", b"")
         if length and (len(length) > _LENGTH_MAX_DIGITS or int(length) > self._handler.body_bytes_max):
             self._refuse(413, f"The body has {length.decode('ascii', 'replace')} bytes; "
                          f"at most {self._handler.body_bytes_max} are taken.")  # fmt: skip
-        elif b"expect" in self._headers and self._transport is not None:
+        elif b"expect" in self._headers:
+            self._continues = True
+            self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        """Give leave to send a body, unless an answer is being written."""
+        if self._continues and not self.busy and self._transport is not None:
+            self._continues = False
             self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -170,8 +220,9 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        if self._refused:
+        if self._refused or self._parser.should_upgrade():
             return
+        self._phase, self._continues = Phase.IDLE, False
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         request = Request(self._parser.get_method(), self._target, self._headers, body, self._clock())
@@ -199,6 +250,8 @@ class ClientConnection(asyncio.Protocol):
         if transport is not None:
             if not self._keep_alive:
                 headers += b"connection: close\r\n"
+            elif self._version_1_0:
+                headers += b"connection: keep-alive\r\n"
             transport.write(
                 b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (_reason(status), headers, len(body), body)
             )
@@ -237,10 +290,10 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
 
     def close_if_idle(self, now_ns: int) -> None:
-        """Close a connection that has waited too long for a request, or for the rest of one."""
+        """Close a connection that has waited too long for a request, for the rest of a head, or for more of a body."""
         if not self.busy and self._transport is not None:
-            within = FIRST_BYTE_S if self.head_bytes else IDLE_S
-            if now_ns - self._since > within * 10**9:
+            within = IDLE_S if self._phase is Phase.IDLE else FIRST_BYTE_S
+            if now_ns - self._since_ns > within * 10**9:
                 self._transport.close()
 
     def close_when_answered(self) -> None:
@@ -253,7 +306,6 @@ class ClientConnection(asyncio.Protocol):
 
     def _take(self, request: Request) -> None:
         self.busy, self.begun = True, False
-        self.head_bytes = 0
         try:
             answering = self._handler.handle(self, request)
         except Exception as fault:  # llhttp would take it for a fault of the request
@@ -269,7 +321,8 @@ class ClientConnection(asyncio.Protocol):
     def _answered(self) -> None:
         """The answer is written: the next request, or the end."""
         self.busy, self.answering = False, None
-        self._since = self._clock()
+        if self._phase is Phase.IDLE:
+            self._since_ns = self._clock()
         if self._transport is None:
             return
         if not self._keep_alive:
@@ -279,6 +332,8 @@ class ClientConnection(asyncio.Protocol):
             if not self._queue:
                 self._transport.resume_reading()
             self._take(request)
+        else:
+            self._let_go_on()
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what can't be taken, after what is being answered, and end: what follows on this connection is not read."""

@@ -25,10 +25,11 @@ from ciyuan.gateway.answer import Closed, Told
 from ciyuan.gateway.ask import Ask, read_ask
 from ciyuan.gateway.ask_plain import plain_ask
 from ciyuan.gateway.door_refusals import PATHS, DoorRefusal, Protocol, Refused
+from ciyuan.gateway.firewall import Placeholders
 from ciyuan.gateway.route_endings import Result
 from ciyuan.gateway.route_lane import Wanted
 from ciyuan.gateway.usage import Leg, Provenance, Usage, estimated_tokens, usage_from
-from ciyuan.services.door.call import DRAIN_NS, Call, refusal_answer
+from ciyuan.services.door.call import DRAIN_NS, Call, Question, refusal_answer
 from ciyuan.services.door.numbering import Numbers
 
 if TYPE_CHECKING:
@@ -104,21 +105,21 @@ class Door:
         if isinstance(key, Refused):
             self.refuse(connection, protocol, key, None)
             return None
-        screened = self._screened(protocol, key, request)
-        if isinstance(screened, Refused):
-            self.refuse(connection, protocol, screened, key)
+        question = self._screened(protocol, key, request)
+        if isinstance(question, Refused):
+            self.refuse(connection, protocol, question, key)
             return None
-        ask, body = screened
         if self.idempotency is not None and b"idempotency-key" in request.headers:
-            return self.idempotency.answer(self, connection, key, ask, request, body)
-        return self.begin(connection, key, ask, request, body)
+            return self.idempotency.answer(self, connection, question)
+        return self.begin(connection, question)
 
-    def _screened(self, protocol: Protocol, key: "Key", request: "Request") -> tuple[Ask, bytes] | Refused:
-        """A request read, permitted and searched, and the body that may go on."""
+    def _screened(self, protocol: Protocol, key: "Key", request: "Request") -> Question | Refused:
+        """A request read, permitted and searched."""
         host = self.host
-        if self.draining or host.failure is not None or host.stalled is not None:
-            reason = DoorRefusal.DOOR_FAILED if host.failure is not None else DoorRefusal.DRAINING
-            return Refused(reason, message=self.failure_words())
+        if self.draining:
+            return Refused(DoorRefusal.DRAINING)
+        if host.failure is not None or host.stalled is not None:
+            return Refused(DoorRefusal.UNAVAILABLE, message=self.failure_words())
         plain = plain_ask(request.body) if protocol is Protocol.CHAT else None
         ask = plain or read_ask(protocol, request.body, self.body_bytes_max)
         if isinstance(ask, Refused):
@@ -127,25 +128,20 @@ class Door:
         if refused is not None:
             return refused
         if self.firewall is None:
-            return ask, request.body
-        body = self.firewall.screen(key, ask, request.body)
+            return Question(key, ask, request, request.body)
+        placeholders = Placeholders()
+        body = self.firewall.screen(key, ask, request.body, placeholders)
         if isinstance(body, Refused):
             return body
         ask.body_bytes = max(ask.body_bytes, len(body))
-        return ask, body
+        return Question(key, ask, request, body, placeholders)
 
     def begin(
-        self,
-        connection: "ClientConnection",
-        key: "Key",
-        ask: Ask,
-        request: "Request",
-        body: bytes,
-        keeping: "Claiming | None" = None,
+        self, connection: "ClientConnection", question: Question, keeping: "Claiming | None" = None
     ) -> Call | None:
         """Begin a call; None if it has ended already."""
-        spender = self.directory.spender_for(key, request.headers.get(b"x-ciyuan-app", b""))
-        call = Call(self, connection, key, ask, request, body, spender, self.numbers.next(), keeping)
+        spender = self.directory.spender_for(question.key, question.request.headers.get(b"x-ciyuan-app", b""))
+        call = Call(self, connection, question, spender, self.numbers.next(), keeping)
         self.calls[call.logical] = call
         call.start()
         return None if call.done else call
@@ -177,8 +173,7 @@ class Door:
         self, connection: "ClientConnection", protocol: Protocol, refused: Refused, key: "Key | None"
     ) -> None:
         """Answer with a refusal."""
-        for observe in self.on_refusal:
-            observe(refused.refusal, key)
+        self._tell(self.on_refusal, refused.refusal, key)
         status, headers, body = refusal_answer(refused, protocol, "", 1)
         connection.respond(status, headers, body)
 
@@ -237,18 +232,25 @@ class Door:
 
     def count(self, attempt: "Attempt") -> Usage:
         """What we make of an attempt ourselves: by the model's vocabulary where that is at hand, else from bytes."""
-        if self.counter is not None and (counted := self.counter(attempt)) is not None:
-            return counted
-        follower, ask = attempt.follower, attempt.call.ask
+        if self.counter is not None:
+            try:
+                counted = self.counter(attempt)
+            except Exception as fault:
+                self.report(fault, "an answer could not be counted with its model's vocabulary")
+                counted = None
+            if counted is not None:
+                return counted
+        return self.estimated(attempt)
+
+    @staticmethod
+    def estimated(attempt: "Attempt") -> Usage:
+        """An attempt's tokens from its bytes: no more than were held."""
+        follower, held = attempt.follower, attempt.held
         octets = 0 if follower is None else follower.tally.octets_all - follower.tally.octets[Told.AUDIO]
-        tokens_in = min(estimated_tokens(ask.text_bytes, CENTIBYTES_PER_TOKEN), attempt.held.tokens_in)
-        return usage_from(
-            Provenance.ESTIMATED,
-            {
-                Leg.INPUT: tokens_in,
-                Leg.OUTPUT: min(estimated_tokens(octets, CENTIBYTES_PER_TOKEN), attempt.held.tokens_out),
-            },
-        )
+        tokens_in = estimated_tokens(attempt.call.ask.text_bytes, CENTIBYTES_PER_TOKEN)
+        tokens_out = estimated_tokens(octets, CENTIBYTES_PER_TOKEN)
+        legs = {Leg.INPUT: min(tokens_in, held.tokens_in), Leg.OUTPUT: min(tokens_out, held.tokens_out)}
+        return usage_from(Provenance.ESTIMATED, legs)
 
     def words_of_refusal(self, event: Sequence[int], attempt: "Attempt") -> Refused:
         """A refusal of the meter, as the client is told it."""
@@ -270,6 +272,14 @@ class Door:
             return "The gateway's journal takes no more rows."
         return "The gateway cannot reach its journal for now." if self.host.stalled is not None else ""
 
+    def _tell(self, observers: Sequence[Callable[..., None]], *what: object) -> None:
+        """Tell those who watch. One that fails fails alone: neither the answer nor its charge waits for it."""
+        for observe in observers:
+            try:
+                observe(*what)
+            except Exception as fault:
+                self.report(fault, "one who watches the door failed")
+
     @staticmethod
     def report(fault: Exception, message: str) -> None:
         """Something of ours failed, and was contained."""
@@ -280,8 +290,7 @@ class Door:
 
     def unsettled(self, attempt: "Attempt", event: Sequence[int] | None) -> None:
         """A settlement was not taken."""
-        for observe in self.on_unsettled:
-            observe(attempt, event)
+        self._tell(self.on_unsettled, attempt, event)
 
     def attempt_ended(self, attempt: "Attempt") -> None:
         """An attempt has ended: the router learns from it, and those who wait for room may have it."""
@@ -290,15 +299,13 @@ class Door:
         self.router.ended(
             attempt.routed, attempt.result, self.now_ns(), usage, retry_after_ns(attempt.headers)
         )
-        for observe in self.on_attempt:
-            observe(attempt)
+        self._tell(self.on_attempt, attempt)
         self.wake()
 
     def ended(self, call: Call) -> None:
         """A call has ended."""
         self.calls.pop(call.logical, None)
-        for observe in self.on_call:
-            observe(call)
+        self._tell(self.on_call, call)
         if not self.calls and self._empty is not None:
             self._empty.set()
 

@@ -83,3 +83,13 @@ class Findings:
         for _ in rows:
             self._waiting.popleft()
         return count
+
+    def forget(self, before_ns: int, most: int = 10_000) -> int:
+        """Delete the oldest findings, at most so many at once; how many."""
+        with self._database.change() as sql:
+            return sql.run(
+                "DELETE FROM findings WHERE number IN "
+                "(SELECT number FROM findings WHERE time_ns < ? ORDER BY time_ns LIMIT ?)",
+                before_ns,
+                most,
+            )

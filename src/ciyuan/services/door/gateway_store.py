@@ -17,20 +17,22 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 
 from ciyuan.basics.calendar import Calendar
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.rows import TIME
+from ciyuan.basics.state import state_hash
 from ciyuan.clearing.messages import ClearingTerms
 from ciyuan.exchange.room import Room
 from ciyuan.index.messages import IndexTerms
 from ciyuan.journal.messages import Snapshot
-from ciyuan.services.archive import SEGMENTS
+from ciyuan.services.archive import SEGMENTS, SNAPSHOTS
 from ciyuan.services.door.group_host import LocalLog, SharedLog
 from ciyuan.services.door.registry import Registry
 from ciyuan.services.door.registry_command import REGISTRY
-from ciyuan.services.door.registry_database import Database, is_url
+from ciyuan.services.door.registry_database import Database, is_url, shown_url
 from ciyuan.services.door.usage_fold import UsageFold
 from ciyuan.services.door.usage_tables import UsageTables
 from ciyuan.services.postgres_journal import PostgresJournal
@@ -39,6 +41,9 @@ from ciyuan.venue.machine import Venue
 from ciyuan.venue.terms import VenueTerms, house_accounts
 
 JOURNAL = "journal"
+SNAPSHOTS_KEPT = 3
+PROCESS_LOCK = 0x6379
+"""The class of the advisory locks that processes hold their numbers by."""
 FOLD_ROWS = 500_000
 """How many rows of a long replay the sums wait for before they are written."""
 TERMS = VenueTerms(
@@ -92,6 +97,8 @@ class GatewayStore:
     venue: Venue
     fold: UsageFold | None
     last_ns: int
+    claim: "psycopg.Connection | None" = None
+    """What holds this process's number among those that share a PostgreSQL store, for as long as it is open."""
 
     @classmethod
     def open(cls, where: str, process: int = 0) -> Self:
@@ -101,7 +108,9 @@ class GatewayStore:
         damaged one.
         """
         journal: Store | PostgresJournal
+        claim = None
         if is_url(where):
+            claim = _claimed(where, process)
             journal = PostgresJournal.ensure(where, TERMS.digest())
             tables: Path | str = where
         else:
@@ -116,25 +125,50 @@ class GatewayStore:
             opened.append(database)
             fold = UsageFold(UsageTables(database)) if process == 0 else None
             venue, last_ns = _caught_up(journal, fold)
-            return cls(where, journal, journal, registry, database, venue, fold, last_ns)
+            return cls(where, journal, journal, registry, database, venue, fold, last_ns, claim)
         except BaseException:
             for each in opened:
                 each.close()
             journal.close()
+            if claim is not None:
+                claim.close()
             raise
 
-    def keep_snapshot(self, applied: int) -> bool:
-        """Keep the venue's state after row `applied`, if usage is as far and the row is durable; whether it was kept."""
+    def keep_snapshot(self, applied: int, parts: Mapping[str, NDArray[np.int64]]) -> bool:
+        """Keep the venue's state after row `applied`, if usage is as far and the row is durable; whether it was kept.
+
+        `parts` is what `venue.snapshot()` said at that row: it is asked for before anything else is waited for. Of a folder's
+        older snapshots the last `SNAPSHOTS_KEPT` stay; the journal stays whole, for bills to be counted again.
+        """
         if self.fold is None or self.fold.watermark < applied or self.journal.sequence < applied:
             return False
-        self.journal.snapshot(applied, self.venue.snapshot(), self.venue.state_hash())
+        self.journal.snapshot(applied, parts, state_hash(parts))
+        if not is_url(self.where):
+            for old in sorted((Path(self.where) / JOURNAL).glob(SNAPSHOTS))[:-SNAPSHOTS_KEPT]:
+                old.unlink()
         return True
 
     def close(self) -> None:
         """Let go of everything. The second time does nothing."""
-        for each in (self.journal, self.registry, self.database):
+        for each in (self.journal, self.registry, self.database, self.claim):
             with suppress(Exception):
-                each.close()
+                if each is not None:
+                    each.close()
+
+
+def _claimed(url: str, process: int) -> "psycopg.Connection":
+    """A connection that holds a process's number: two of one number would number their calls alike.
+
+    Raises Malformed if another process has it.
+    """
+    connection = psycopg.connect(url, autocommit=True)
+    held = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (PROCESS_LOCK, process)).fetchone()
+    if held is None or not held[0]:
+        connection.close()
+        raise Malformed(f"store {shown_url(url)}, process {process}", found="another gateway of this number",
+                        expected="a number of its own for each that shares the store",
+                        remedy="Choose another: --process.")  # fmt: skip
+    return connection
 
 
 def _embedded(folder: Path) -> Store:

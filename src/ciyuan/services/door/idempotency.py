@@ -40,12 +40,11 @@ from ciyuan.gateway.messages import REFUSAL, MeterEvent, MeterRefusal, hold_row
 from ciyuan.services.door.registry_database import Database, Sql
 
 if TYPE_CHECKING:
-    from ciyuan.gateway.ask import Ask
-    from ciyuan.services.door.client_connection import Answering, ClientConnection, Request
+    from ciyuan.services.door.call import Question
+    from ciyuan.services.door.client_connection import Answering, ClientConnection
     from ciyuan.services.door.door import Door
     from ciyuan.services.door.group_host import GroupHost
     from ciyuan.services.door.numbering import Numbers
-    from ciyuan.services.door.registry import Key
 
 KEPT_NS = 24 * 3_600 * 10**9
 """How long an answer is kept for its key: a day, as payment services do (docs.stripe.com/api/idempotent_requests)."""
@@ -204,21 +203,17 @@ class Idempotency:
         self._work.put(work)
 
     def answer(
-        self,
-        door: "Door",
-        connection: "ClientConnection",
-        key: "Key",
-        ask: "Ask",
-        request: "Request",
-        body: bytes,
+        self, door: "Door", connection: "ClientConnection", question: "Question"
     ) -> "Answering | None":
         """Answer a request that has a key."""
-        given = request.headers[b"idempotency-key"].decode("latin-1")
-        digest = idempotency_digest(key.spender, given)
+        ask, request = question.ask, question.request
+        digest = idempotency_digest(
+            question.key.spender, request.headers[b"idempotency-key"].decode("latin-1")
+        )
         if isinstance(digest, Refused):
-            door.refuse(connection, ask.protocol, digest, key)
+            door.refuse(connection, ask.protocol, digest, question.key)
             return None
-        claiming = Claiming(self, door, connection, key, ask, request, body, digest)
+        claiming = Claiming(self, door, connection, question, digest)
         mark = fingerprint(ask.protocol, request.body)
         self.ask(lambda: self.table.claim(digest, mark, self.process, door.now_ns()), claiming.told)
         return claiming
@@ -232,14 +227,11 @@ class Claiming:
         desk: Idempotency,
         door: "Door",
         connection: "ClientConnection",
-        key: "Key",
-        ask: "Ask",
-        request: "Request",
-        body: bytes,
+        question: "Question",
         digest: bytes,
     ) -> None:
-        self._desk, self._door, self._connection, self._key = desk, door, connection, key
-        self._ask, self._request, self._body, self.digest = ask, request, body, digest
+        self._desk, self._door, self._connection, self._question = desk, door, connection, question
+        self.digest = digest
         self._left = False
         self._shown: list[bytes] = []
 
@@ -259,7 +251,7 @@ class Claiming:
 
     def told(self, found: object, failure: Exception | None) -> None:
         """What there is of the key."""
-        door, ask = self._door, self._ask
+        door, ask = self._door, self._question.ask
         if failure is not None:
             door.report(failure, "an idempotency key could not be looked up")
             self._refuse(
@@ -267,7 +259,7 @@ class Claiming:
             )
         elif not isinstance(found, Kept):
             self._begin()
-        elif found.fingerprint != fingerprint(ask.protocol, self._request.body):
+        elif found.fingerprint != fingerprint(ask.protocol, self._question.request.body):
             self._refuse(DoorRefusal.IDEMPOTENCY_KEY_REUSED)
         elif found.state is not KeptState.SETTLED:
             self._refuse(DoorRefusal.IDEMPOTENCY_KEY_IN_FLIGHT)
@@ -280,7 +272,10 @@ class Claiming:
     def _refuse(self, refusal: DoorRefusal, message: str = "") -> None:
         if not self._left:
             self._door.refuse(
-                self._connection, self._ask.protocol, Refused(refusal, "Idempotency-Key", message), self._key
+                self._connection,
+                self._question.ask.protocol,
+                Refused(refusal, "Idempotency-Key", message),
+                self._question.key,
             )
 
     def _begin(self) -> None:
@@ -289,9 +284,7 @@ class Claiming:
             if not self._left:
                 self._refuse(DoorRefusal.DRAINING)
             return
-        call = self._door.begin(
-            self._connection, self._key, self._ask, self._request, self._body, keeping=self
-        )
+        call = self._door.begin(self._connection, self._question, self)
         if self._connection.busy:
             self._connection.answering = call
 

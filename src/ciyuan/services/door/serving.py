@@ -67,6 +67,8 @@ COLLECT_AFTER = 20_000, 20, 50
 SWITCH_S = 1e-4
 """How soon a thread that waits for the interpreter gets it: the journal's, back from the disk, is waited for by every answer."""
 AUDIT = "audit.json"
+FINDINGS_KEPT_NS = 90 * 86_400 * 10**9
+"""How long the firewall's log is kept: a quarter."""
 CLOSED_AFTER_NS = 1_800 * 10**9
 """How old a request is before it is forgotten: longer than any hold lasts."""
 
@@ -314,13 +316,14 @@ class Gateway:
 
     async def _snapshot(self) -> None:
         await self.host.drained()
-        applied = self.host.applied
         if self.host.failure is None:
+            applied, parts = self.host.applied, self.store.venue.snapshot()
             await self._fold(applied)
-            self.store.keep_snapshot(applied)
+            await asyncio.to_thread(self.store.keep_snapshot, applied, parts)
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self.idempotency.table.forget, self.clock() - KEPT_NS)
+        await asyncio.to_thread(self.findings.forget, self.clock() - FINDINGS_KEPT_NS)
 
     # --- closing ---
 
@@ -338,11 +341,14 @@ class Gateway:
         await self.host.close()
         self.idempotency.close()
         if self.audit is not None:
-            await asyncio.to_thread(self.audit.desk.close)
+            try:
+                await asyncio.to_thread(self.audit.desk.close)
+            except OSError as fault:
+                self.report(f"the audit's state could not be kept: {fault}")
         if self.host.failure is None:
             await self._fold(self.host.durable)
             self.findings.flush()
-            self.store.keep_snapshot(self.host.applied)
+            self.store.keep_snapshot(self.host.applied, self.store.venue.snapshot())
         for pool in self._pools.values():
             pool.close()
         self.store.close()

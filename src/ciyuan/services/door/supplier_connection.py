@@ -72,7 +72,10 @@ class SupplierConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = 0
-        self._used = self.got = self.until_eof = False
+        self._used = self.got = self.until_eof = self._in_head = self._keeps = False
+        self._unparsed_bytes = 0
+        self._ended: Exchange | None = None
+        """Whose answer is whole, until what came with it has been read."""
         self.idle_since_ns = 0
 
     # --- the exchange's side ---
@@ -123,6 +126,7 @@ class SupplierConnection(asyncio.Protocol):
             self.drop()  # nobody asked: what comes now would be taken for the next answer
             return
         self.got = True
+        self._unparsed_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as fault:
@@ -130,8 +134,22 @@ class SupplierConnection(asyncio.Protocol):
                 {"message": "an answer could not be taken", "exception": fault.__context__ or fault}
             )
             self._lose("it could not be taken")
-        except httptools.HttpParserError as fault:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
             self._lose(f"its answer is not HTTP/1.1: {fault}")
+        if self._in_head and self._unparsed_bytes > HEAD_BYTES_MAX:
+            self._lose(f"its head has more than {HEAD_BYTES_MAX} bytes")
+        if self._ended is not None:
+            self._end(self._ended)
+
+    def _end(self, exchange: Exchange) -> None:
+        """An answer is whole, and all that came with it is read: the connection is free, unless something came behind it."""
+        self._ended = None
+        if self._keeps and self.usable:
+            self.resume()
+            self._pool.give_back(self)
+        elif self._transport is not None:
+            self._transport.close()
+        exchange.answer_ends()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The supplier has gone."""
@@ -149,7 +167,10 @@ class SupplierConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """An answer begins."""
-        self._headers, self._head_bytes = {}, 0
+        self._headers, self._head_bytes, self._unparsed_bytes = {}, 0, 0
+        self._in_head = True
+        if self._ended is not None:
+            self._keeps = False  # something comes behind an answer: nobody asked for it
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
@@ -159,6 +180,7 @@ class SupplierConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self._in_head = False
         status = self._parser.get_status_code()
         if self._exchange is None or status < 200:
             return
@@ -181,14 +203,8 @@ class SupplierConnection(asyncio.Protocol):
         """The answer is whole."""
         if self._parser.get_status_code() < 200 or self._exchange is None:
             return
-        exchange, self._exchange = self._exchange, None
-        self._used = True
-        if self._parser.should_keep_alive() and self.usable:
-            self.resume()
-            self._pool.give_back(self)
-        elif self._transport is not None:
-            self._transport.close()
-        exchange.answer_ends()
+        self._ended, self._exchange = self._exchange, None
+        self._used, self._keeps = True, self._parser.should_keep_alive()
 
     def _lose(self, why: str) -> None:
         exchange, self._exchange = self._exchange, None
@@ -250,7 +266,7 @@ class SupplierPool:
         )
         try:
             _, connection = await asyncio.wait_for(connecting, self._connect_s)
-        except (OSError, TimeoutError) as fault:
+        except Exception as fault:  # of the system, of TLS, or of a name that is none
             why = str(fault) or f"nothing in {self._connect_s:g} s"
             exchange.answer_lost(f"no connection to {host}:{port}: {why}", stale=False)
             return
