@@ -215,7 +215,7 @@ def test_a_suppliers_own_numbers_are_no_cards():
 
 
 def test_log_probabilities_are_found_wherever_they_are():
-    body = {
+    body: dict[str, object] = {
         "logprobs": None,
         "a": [{"logprobs": [1], "b": {"logprobs": {"content": []}}}],
         "c": {"logprobs": []},

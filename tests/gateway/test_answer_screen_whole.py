@@ -51,7 +51,7 @@ def whole(protocol: Protocol, text: str) -> dict[str, object]:
         }
     if protocol is Protocol.RESPONSES:
         parts = [{"type": "output_text", "text": text, "annotations": [], "logprobs": [{"token": text[:3]}]}]
-        return response(output=[{"type": "message", "content": parts}])
+        return {**response(output=[{"type": "message", "content": parts}])}
     return MESSAGE_WHOLE | {"content": [{"type": "text", "text": text}]}
 
 

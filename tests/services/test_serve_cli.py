@@ -34,7 +34,8 @@ def ordered(monkeypatch):
 def given(ordered, *words: str) -> ServeOrder:
     done = RUNNER.invoke(app, ["serve", *words])
     assert done.exit_code == 0, done.output
-    return ordered[-1]
+    order: ServeOrder = ordered[-1]
+    return order
 
 
 def test_without_options_it_listens_on_this_machine_only_with_firewall_and_audit(ordered):

@@ -26,7 +26,7 @@ class Desk:
     """A desk, and what it records."""
 
     def __init__(self, **terms):
-        self.found = []
+        self.found: list = []
         self.desk = FirewallDesk(shipped(), lambda *one: self.found.append(one), **terms)
 
     def sides(self):
