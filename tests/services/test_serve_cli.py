@@ -80,9 +80,6 @@ def test_what_cannot_be_an_option_is_refused(ordered, words):
     assert ordered == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a file of words that is not there leaves the command as a FileNotFoundError"
-)
 def test_a_file_of_words_that_is_not_there_is_malformed(ordered, tmp_path):
     done = ciyuan("serve", "--suppliers", "s.toml", "--words", str(tmp_path / "none.txt"), check=False)
     assert done.returncode == 2

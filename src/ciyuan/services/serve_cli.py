@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ciyuan.basics.errors import Malformed
 from ciyuan.services.door.registry_command import STORE, AsJson, Store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def serve(
     """Serve OpenAI's and Anthropic's APIs in front of suppliers, with prepaid balances, budgets and exact bills."""
     from ciyuan.services.door.serving import ServeOrder, environment
 
-    lines = () if words is None else tuple(words.read_text(encoding="utf-8").split("\n"))
+    lines = () if words is None else _lines_of(words)
     order = ServeOrder(
         store=store,
         suppliers=suppliers,
@@ -73,6 +74,14 @@ def serve(
         environ=environment(),
     )
     raise typer.Exit(_run(order, as_json=as_json))
+
+
+def _lines_of(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_text(encoding="utf-8").split("\n"))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise Malformed(f"words {path}", found=type(fault).__name__, expected="a text file in UTF-8, a word or phrase a line",
+                        remedy="Check the path and who may read it.") from None  # fmt: skip
 
 
 def _run(order: "ServeOrder", *, as_json: bool) -> int:

@@ -160,9 +160,6 @@ def test_what_is_not_here_is_404(tmp_path, path):
     run(tmp_path, scene)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="HEAD of a page is answered 405, and with a body (RFC 9110, 9.3.2): probes use it"
-)
 def test_head_is_get_without_the_body(tmp_path):
     async def scene(stand):
         reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)

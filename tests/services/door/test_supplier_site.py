@@ -149,9 +149,6 @@ def test_an_address_is_where_the_url_leads(url, address):
     assert address_of(url) == address
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the query of a supplier's URL is left out of the request line (Azure's api-version)"
-)
 def test_the_query_of_a_url_is_asked_for():
     head = head_of("https://x.example/v1/chat/completions?api-version=2026-01-01", "", {}, anthropic=False)
     assert head.startswith(b"POST /v1/chat/completions?api-version=2026-01-01 HTTP/1.1\r\n")

@@ -38,7 +38,7 @@ class AdminPages:
     def handle(self, connection: "ClientConnection", request: "Request") -> None:
         """Answer a request."""
         gateway, path = self._gateway, request.target.partition(b"?")[0]
-        if request.method != b"GET":
+        if request.method not in {b"GET", b"HEAD"}:
             connection.respond(405, _JSON + b"allow: GET\r\n", b'{"error":"use GET here"}')
         elif path == b"/metrics":
             connection.respond(200, b"content-type: %b\r\n" % CONTENT_TYPE.encode(), gateway.counters.page())

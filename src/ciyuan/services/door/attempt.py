@@ -315,8 +315,13 @@ class Attempt:
         door.host.submit(rows[-1], self._on_settled)
 
     def _fallen_back(self) -> Settled:
-        """What an answer comes to on which our verdict failed: what was delivered is counted by its bytes, and charged."""
-        if self.follower is None or not self.follower.begun or self.call.loses(self):
+        """What an answer comes to on which our verdict failed: what was shown is counted by its bytes, and charged.
+
+        A whole answer that the firewall has not seen is not shown, and not charged.
+        """
+        follower = self.follower
+        unseen = self.call.screening is not None and follower is not None and not follower.streamed
+        if follower is None or not follower.begun or unseen or self.call.loses(self):
             self.why, self.pieces = "its answer could not be read", []
             return Settled(Charge.VOID, None, Alarm.ANSWER_UNREADABLE, nothing_came(EndingKind.UNREADABLE))
         ending = Ending(EndingKind.UNREADABLE, Standing.ABSENT, delivered=True, claim=NO_CLAIM)

@@ -182,7 +182,7 @@ class Call:
             self.choice = attempt
         if self.keeping is not None:
             self.keeping.shown(piece)
-        if self.left_ns:
+        if self.left_ns or self._cut:
             return
         connection = self.connection
         if connection.begun:
@@ -197,25 +197,15 @@ class Call:
             self.door.host.when_durable(attempt.held_at, self._show_early)
 
     def cut_off(self, attempt: Attempt, piece: bytes) -> None:
-        """The firewall ends a stream: show the last piece, which says so. The supplier is heard to its end, and paid."""
-        if not self.loses(attempt) and not self.left_ns:
-            self.show(attempt, piece, [])
-            self._cut = True
-            if self.connection.begun:
-                self._leave()
-
-    def _leave(self) -> None:
-        """The client has all that it gets."""
-        self.left_ns = self.door.now_ns()
-        self.connection.finish()
+        """The firewall ends a stream: show what says so, and nothing after it. The supplier is heard to its end, and paid."""
+        self.show(attempt, piece, [])
+        self._cut = True
 
     def _show_early(self) -> None:
         """The choice's hold is durable: show what has come meanwhile."""
         if self._early and not self.left_ns and self.choice is not None and not self.done:
             self.connection.begin(self.choice.status, self.headers(self.choice))
             self.connection.pass_on(b"".join(self._early))
-            if self._cut:
-                self._leave()
         self._early.clear()
 
     def concluded(self, attempt: Attempt) -> None:
@@ -262,7 +252,7 @@ class Call:
         if connection.begun or (follower is not None and follower.streamed and ending.delivered):
             if not connection.begun:
                 connection.begin(attempt.status, self.headers(attempt))
-            if failed and (follower is None or not follower.error):
+            if failed and attempt.refused is None and (follower is None or not follower.error):
                 body += error_event(self.door.words_of_failure(attempt), self.ask.protocol, self.name)
             connection.finish(body)
         elif failed and not ending.delivered:

@@ -101,6 +101,8 @@ class ClientConnection(asyncio.Protocol):
         self._target, self.peer = b"", ""
         self._body_bytes = self._head_bytes = self._unparsed_bytes = 0
         self._keep_alive, self._version_1_0, self._refused = True, False, False
+        self._bodiless = False
+        """Whether only the head of an answer is wanted."""
         self._continues = False
         """Whether leave to send a body is owed, as soon as the answer before it is written."""
         self._phase = Phase.IDLE
@@ -253,7 +255,8 @@ class ClientConnection(asyncio.Protocol):
             elif self._version_1_0:
                 headers += b"connection: keep-alive\r\n"
             transport.write(
-                b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (_reason(status), headers, len(body), body)
+                b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b"
+                % (_reason(status), headers, len(body), b"" if self._bodiless else body)
             )
         self._answered()
 
@@ -306,6 +309,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _take(self, request: Request) -> None:
         self.busy, self.begun = True, False
+        self._bodiless = request.method == b"HEAD"
         try:
             answering = self._handler.handle(self, request)
         except Exception as fault:  # llhttp would take it for a fault of the request

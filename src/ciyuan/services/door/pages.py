@@ -55,7 +55,7 @@ class Pages:
             self._method_not_allowed(connection, b"POST")
         elif path not in _GETS and not path.startswith(MODELS + "/"):
             self.problem(connection, 404, f"There is nothing at {path!r:.200}.")
-        elif request.method != b"GET":
+        elif request.method not in {b"GET", b"HEAD"}:
             self._method_not_allowed(connection, b"GET")
         elif path == "/healthz":
             connection.respond(200, JSON, b'{"status":"ok"}')

@@ -99,7 +99,11 @@ class Gateway:
     def __init__(self, order: ServeOrder, clock: Callable[[], int] = time.time_ns) -> None:
         self.order, self.clock = order, clock
         self.store = GatewayStore.open(order.store, order.process)
-        self.catalogue = self._take_suppliers()
+        try:
+            self.catalogue = self._take_suppliers()
+        except BaseException:
+            self.store.close()
+            raise
         self.connections: set[ClientConnection] = set()
         self._pools: dict[Address, SupplierPool] = {}
         self._servers: list[asyncio.Server] = []

@@ -98,7 +98,8 @@ def address_of(url: str) -> Address:
 def head_of(url: str, key: str, headers: Mapping[str, str], *, anthropic: bool) -> bytes:
     """The lines of a head that never change, for requests to this URL."""
     parts = urlsplit(url)
-    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", "content-type: application/json",
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"POST {target} HTTP/1.1", f"host: {parts.netloc}", "content-type: application/json",
              "accept: application/json, text/event-stream", "user-agent: ciyuan"]  # fmt: skip
     if key:
         lines.append(f"x-api-key: {key}" if anthropic else f"authorization: Bearer {key}")
