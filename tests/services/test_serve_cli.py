@@ -53,7 +53,7 @@ def test_without_options_it_listens_on_this_machine_only_with_firewall_and_audit
 def test_every_option_is_in_the_order(ordered, tmp_path, monkeypatch):
     monkeypatch.setenv("A_KEY_OF_OURS", "x")
     words = tmp_path / "words.txt"
-    words.write_text("Project Falcon\n\n  极光计划  \r\n", encoding="utf-8")
+    words.write_text("Project Heron\n\n  白鹭计划  \r\n", encoding="utf-8")
     order = given(ordered, "--suppliers", "s.toml", "--store", "postgresql://db/x", "--host", "0.0.0.0", "--port", "0",  # noqa: S104
                   "--admin-host", "10.0.0.1", "--admin-port", "1", "--process", "15", "--no-firewall", "--words", str(words),
                   "--refuse-opaque", "--audit-percent", "12.34", "--drain-s", "0.5")  # fmt: skip
@@ -66,7 +66,7 @@ def test_every_option_is_in_the_order(ordered, tmp_path, monkeypatch):
         1_234,
         0.5,
     )
-    assert order.words == ("Project Falcon", "极光计划")
+    assert order.words == ("Project Heron", "白鹭计划")
     assert order.environ["A_KEY_OF_OURS"] == "x"
 
 

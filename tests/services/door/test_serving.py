@@ -158,7 +158,7 @@ def test_a_firewall_that_cannot_search_keeps_it_shut(tmp_path, monkeypatch):
 
 def test_with_its_firewall_it_masks_blocks_and_keeps_findings(tmp_path):
     async def scene(place):
-        async with place.opened(firewall=True, words=("Project Falcon",)) as gateway:
+        async with place.opened(firewall=True, words=("Project Heron",)) as gateway:
             key = (
                 "-----BEGIN RSA PRIVATE KEY-----\n"
                 + "MIIEowIBAAKCAQEA7" * 8
@@ -166,7 +166,7 @@ def test_with_its_firewall_it_masks_blocks_and_keeps_findings(tmp_path):
             )
             blocked = await place.chat(gateway, messages=[{"role": "user", "content": key}])
             assert blocked[0] == WORDS[DoorRefusal.CONTENT_BLOCKED].status
-            own = [{"role": "user", "content": "tell of Project Falcon"}]
+            own = [{"role": "user", "content": "tell of Project Heron"}]
             assert (await place.chat(gateway, messages=own))[0] == blocked[0]
             assert place.mock.requests == []
             masked = [{"role": "user", "content": "my card is 4111 1111 1111 1111"}]
