@@ -55,6 +55,7 @@ from ciyuan.services.door.registry_database import is_url
 from ciyuan.services.door.registry_suppliers import take_suppliers
 from ciyuan.services.door.supplier_connection import Address, SupplierPool
 from ciyuan.services.door.supplier_site import SupplierSite, site_of
+from ciyuan.services.door.telemetry import Telemetry, is_asked_for
 from ciyuan.services.postgres_journal_link import JournalUnavailable
 from ciyuan.services.vocabularies import Vocabularies
 from ciyuan.venue.messages import Purse
@@ -126,6 +127,7 @@ class Gateway:
         self.door: Door
         self.counters: Counters
         self.audit: AuditHook | None = None
+        self.telemetry: Telemetry | None = None
         self._vocabularies = Vocabularies()
 
     # --- opening ---
@@ -153,6 +155,11 @@ class Gateway:
         )
         self.counters = Counters(self.door)
         self.audit = self._audit()
+        if is_asked_for(self.order.environ):
+            self.telemetry = Telemetry(self.counters, self.door, environ=self.order.environ)
+            self.telemetry.start()
+            for site in self.door.sites.values():
+                site.traces = self.telemetry.traces
         order = self.order
         await self._listen(
             order.host, order.port, lambda: ClientConnection(self.door, self.clock, self.connections)
@@ -245,6 +252,8 @@ class Gateway:
         """Read the suppliers' file again. Raises Malformed, and changes nothing, for what is wrong with it."""
         catalogue = await asyncio.to_thread(self._take_suppliers)
         sites = self._sites(catalogue)
+        for site in sites.values():
+            site.traces = self.telemetry is not None and self.telemetry.traces
         self.catalogue = catalogue
         enrolled = await self.enrolment.renew(self.door.directory)
         self.door.sites = sites
@@ -344,6 +353,8 @@ class Gateway:
         self.host.catch_up()  # what others wrote meanwhile belongs into the sums
         await self.host.close()
         self.idempotency.close()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
         if self.audit is not None:
             try:
                 await asyncio.to_thread(self.audit.desk.close)

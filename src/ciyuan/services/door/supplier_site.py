@@ -15,6 +15,7 @@ from ciyuan.gateway.ask_forward import needs_usage_asked, with_fields, with_usag
 from ciyuan.gateway.door_refusals import Protocol
 from ciyuan.services.catalog_suppliers import SupplierTimeouts
 from ciyuan.services.door.supplier_connection import Address, SupplierPool
+from ciyuan.services.door.trace_context import passed_on
 
 if TYPE_CHECKING:
     from ciyuan.gateway.route_offers import Offer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PASSED = (b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
 """Headers of a client that go on to a supplier."""
+_OF_A_TRACE = {b"traceparent", b"tracestate"}
 ANTHROPIC_VERSION = b"2023-06-01"
 """The version of the protocol that is asked for where the client names none (docs.claude.com/en/api/versioning)."""
 SETTLING_NS = 120 * 10**9
@@ -55,6 +57,8 @@ class SupplierSite:
         self.name, self.ways = name, ways
         self.name_bytes = name.encode("ascii", "replace")
         self.timeouts = timeouts or SupplierTimeouts()
+        self.traces = False
+        """Whether spans are made of attempts: then a client's trace goes on from ours (`trace_context`)."""
         self.hold_timeout_ns = self.timeouts.total_ns + SETTLING_NS
 
     @property
@@ -80,8 +84,11 @@ class SupplierSite:
             body = with_usage_asked(body)
         way = self.ways[ask.protocol]
         head = way.head
+        traced = b"" if not self.traces else passed_on(given.get(b"traceparent", b""), number)
         for name in PASSED:
-            if name in given:
+            if name == b"traceparent" and traced:
+                head += b"traceparent: %b\r\n" % traced
+            elif name in given and not (self.traces and name in _OF_A_TRACE and not traced):
                 head += b"%b: %b\r\n" % (name, given[name])
         if way.anthropic:
             head += b"anthropic-version: %b\r\n" % given.get(b"anthropic-version", ANTHROPIC_VERSION)
