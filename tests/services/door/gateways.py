@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,14 +100,20 @@ async def a_place(folder: Path, *models: str, suppliers: int = 1) -> AsyncIterat
 
 
 async def ask(
-    port: int, method: str, path: str, data: bytes = b"", secret: str = ""
+    port: int,
+    method: str,
+    path: str,
+    data: bytes = b"",
+    secret: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """One request on a connection of its own; status, headers, body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    key = f"authorization: Bearer {secret}\r\n" if secret else ""
-    writer.write(
-        f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\n{key}\r\n".encode() + data
-    )
+    given = {"host": "x", "content-length": str(len(data)), **(headers or {})}
+    if secret:
+        given["authorization"] = f"Bearer {secret}"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + data)
     try:
         return await read_answer(reader)
     finally:

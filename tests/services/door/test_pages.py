@@ -108,13 +108,12 @@ def test_health_is_told_without_a_key(tmp_path):
 
 def test_it_is_not_ready_while_it_drains_nor_when_the_journal_has_failed(tmp_path):
     async def scene(stand):
-        stand.host.failure = "the disk is full at a path of ours"
+        stand.host._fail(OSError("the disk is full at a path of ours"), [], None)
         code, _, body = await stand.ask("GET", "/readyz")
         assert (code, json.loads(body)) == (503, {"status": "the journal has failed"})
         stand.door.draining = True
         assert json.loads((await stand.ask("GET", "/readyz"))[2]) == {"status": "draining"}
         assert (await stand.ask("GET", "/healthz"))[0] == 200
-        stand.host.failure, stand.door.draining = None, False
 
     run(tmp_path, scene)
 

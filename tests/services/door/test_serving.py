@@ -22,7 +22,8 @@ from ciyuan.services.door.registry_prices import LEAD_NS
 from ciyuan.services.door.registry_words import parse_limit
 from ciyuan.services.door.serving import AUDIT, Gateway, serve, shown_store
 from ciyuan.venue.messages import Purse
-from tests.services.door.gateways import BALANCE, CHAT, a_place, ask
+from tests.services.door.collector import Collector
+from tests.services.door.gateways import BALANCE, CHAT, ENVIRON, a_place, ask
 from tests.services.door.mock_supplier import TOKENS_IN
 from tests.services.door.stand import MESSAGES
 from tests.services.door.till import CUSTOMER, START_NS
@@ -189,6 +190,42 @@ def test_its_audit_is_kept_beside_the_store_in_a_folder(tmp_path):
             assert gateway.audit is not None
         assert gateway.audit.desk.counts.heard == 1
         assert (place.folder / "store" / AUDIT).is_file()
+
+    played(tmp_path, scene)
+
+
+def test_where_the_environment_names_a_collector_spans_and_metrics_go_there(tmp_path, monkeypatch):
+    """And the supplier is told of the attempt's span, before and after its file was read again."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    async def scene(place, collector):
+        environ = {**ENVIRON, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        body = json.dumps({"model": "m", "messages": MESSAGES, "max_tokens": 8}).encode()
+        async with place.opened(environ=environ) as gateway:
+            for _ in range(2):
+                headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+                assert (await ask(gateway.ports[0], "POST", CHAT, body, place.secret, headers))[0] == 200
+                await gateway.reload()
+        told = [headers["traceparent"].split("-")[1:3] for _, headers, _ in place.mock.requests]
+        attempts = [
+            span for span in collector.spans if span.parent_span_id != bytes.fromhex("00f067aa0ba902b7")
+        ]
+        assert told == [[trace, span.span_id.hex()] for span in attempts]
+        assert len(told) == 2
+        assert "ciyuan_calls_total" in collector.metrics
+
+    with Collector() as collector:
+        played(tmp_path, lambda place: scene(place, collector))
+
+
+def test_settings_of_telemetry_that_cannot_be_keep_it_shut(tmp_path):
+    async def scene(place):
+        gateway = Gateway(place.order(environ={**ENVIRON, "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}))
+        with pytest.raises(Malformed, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+            await gateway.open()
+        await gateway.close(0)
+        assert gateway.ports == []
 
     played(tmp_path, scene)
 

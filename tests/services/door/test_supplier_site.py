@@ -35,10 +35,12 @@ OFFER = model_offer(SUPPLIER, "m", 1)
 MESSAGES = {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 5}
 
 
-def site(*, anthropic: bool = False) -> SupplierSite:
+def site(*, anthropic: bool = False, traces: bool = False) -> SupplierSite:
     pool = SupplierPool(Address("supplier.example", 80, tls=False), Clock())
     head = head_of("http://supplier.example/v1/x", "sk-key", {}, anthropic=anthropic)
-    return SupplierSite("maker", {protocol: Way(pool, head, anthropic) for protocol in Protocol})
+    made = SupplierSite("maker", {protocol: Way(pool, head, anthropic) for protocol in Protocol})
+    made.traces = traces
+    return made
 
 
 def sent(body: dict | bytes, given_headers=None, protocol=Protocol.CHAT, offer=OFFER, number=0xABC, **terms):
@@ -115,6 +117,24 @@ def test_of_the_clients_head_nothing_goes_on_but_what_is_passed(given_headers):
     _, plain, _ = sent({**CHAT, "max_tokens": 5})
     more = {name: value for name, value in headers.items() if plain.get(name) != value}
     assert more == {name.decode(): value.decode() for name, value in given_headers.items() if name in PASSED}
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(("traces", "parent", "sent_on"), [
+    (False, f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE}-00f067aa0ba902b7-01"),
+    (True, f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE}-0000000000000abc-01"),
+    (False, "no trace", "no trace"),
+    (True, "no trace", None),
+])  # fmt: skip
+def test_where_spans_are_made_a_trace_goes_on_from_the_attempts_own(traces, parent, sent_on):
+    """Who makes none passes it on untouched; what cannot be read begins a trace anew, and takes its state with it."""
+    _, headers, _ = sent(
+        {**CHAT, "max_tokens": 5}, {b"traceparent": parent.encode(), b"tracestate": b"a=1"}, traces=traces
+    )
+    assert headers.get("traceparent") == sent_on
+    assert headers.get("tracestate") == (None if sent_on is None else "a=1")
 
 
 def test_with_anthropic_a_version_is_always_spoken():

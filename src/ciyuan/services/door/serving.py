@@ -156,7 +156,9 @@ class Gateway:
         self.counters = Counters(self.door)
         self.audit = self._audit()
         if is_asked_for(self.order.environ):
-            self.telemetry = Telemetry(self.counters, self.door, environ=self.order.environ)
+            self.telemetry = Telemetry(
+                self.counters, self.door, process=self.order.process, environ=self.order.environ
+            )
             self.telemetry.start()
             for site in self.door.sites.values():
                 site.traces = self.telemetry.traces
