@@ -46,7 +46,6 @@ WAITING_MAX = 1_024
 """Calls that wait for their spans to be made."""
 STOP_S = 5.0
 """How long `stop` waits for the collector: one that is down must not hold up the end of the gateway."""
-SERVICE = "ciyuan-gateway"
 _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

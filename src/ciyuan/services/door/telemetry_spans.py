@@ -56,13 +56,13 @@ from ciyuan.gateway.door_refusals import PATHS, WORDS, Protocol
 from ciyuan.gateway.ending import Alarm
 from ciyuan.gateway.route_endings import TRIED_AGAIN, Result
 from ciyuan.gateway.usage import Leg, Usage
-from ciyuan.services.door.telemetry import SERVICE
 from ciyuan.services.door.trace_context import attempt_span, call_span, read_traceparent
 
 if TYPE_CHECKING:
     from ciyuan.services.door.attempt import Attempt
     from ciyuan.services.door.call import Call
 
+SERVICE = "ciyuan-gateway"
 SCOPE = "ciyuan.services.door"
 Attributes = dict[str, str | bool | int | float | list[str]]
 _ROUTES = {protocol: path for path, protocol in PATHS.items()}
