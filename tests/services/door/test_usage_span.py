@@ -1,10 +1,13 @@
 """Spans of time, and the names of spenders."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from ciyuan.basics.errors import Malformed
+from ciyuan.gateway.messages import LimitUnit, LimitWindow
+from ciyuan.services.door.registry_limits import Limit
 from ciyuan.services.door.usage_names import NOBODY, Names, Spender
 from ciyuan.services.door.usage_span import (
     Span,
@@ -81,7 +84,13 @@ def test_names_that_are_borne_twice_are_told_apart_by_their_path():
         spender(5, "key", "default", 2),
         spender(6, "key", "batch", 2),
     ]
-    names = Names({each.number: each for each in tree}, {2: "acme"}, {5: ("llama", "pro")})
+    money = Limit(7, 2, LimitUnit.MONEY, LimitWindow.MONTH, 0, 50_000_000)
+    limits = {
+        7: money,
+        8: replace(money, number=8, spender=4, most=None),
+        9: replace(money, number=9, spender=99),
+    }
+    names = Names({each.number: each for each in tree}, {2: "acme"}, {5: ("llama", "pro")}, limits)
     assert names.labels("key") == {
         1: NOBODY,
         2: NOBODY,
@@ -94,6 +103,10 @@ def test_names_that_are_borne_twice_are_told_apart_by_their_path():
     assert names.labels("engineer")[4] == NOBODY
     assert names.label(5) == "research/default"
     assert names.label(99) == "spender 99"
+    assert names.limit(7) == "department research: 50.00 USD a month"
+    assert names.limit(8) == "key research/nlp/default: limit 8, cleared"
+    assert names.limit(9) == "spender 99: 50.00 USD a month"
+    assert (names.limit(10), names.limit(0)) == ("limit 10", NOBODY)
     assert (names.customer(2), names.customer(3)) == ("acme", "participant 3")
     assert (names.model(5), names.tier(5), names.model(6), names.tier(6)) == (
         "llama",

@@ -41,13 +41,10 @@ class BudgetLine:
 
 def budgets(tables: UsageTables, names: Names, now_ns: int) -> tuple[BudgetLine, ...]:
     """All budgets of the registry and their use now, fullest first."""
-    with tables.database.view() as sql:
-        rows = sql.rows(
-            "SELECT number, spender, unit, window_kind, most, offset_ns FROM limits WHERE most IS NOT NULL"
-        )
     limits = [
-        (number, spender, LimitTerms(LimitUnit(unit), LimitWindow(window), most, offset))
-        for number, spender, unit, window, most, offset in rows
+        (limit.number, limit.spender, limit.terms)
+        for limit in names.limits.values()
+        if limit.terms is not None
     ]
     windows = {(terms.window, terms.offset_ns) for _, _, terms in limits if not terms.is_rate}
     used = {window: _use(tables, names, _window(*window, now_ns)) for window in windows}

@@ -6,10 +6,11 @@ A name that only one bears stands alone; two departments, engineers or keys of o
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from ciyuan.services.door.registry_database import Database
+from ciyuan.services.door.registry_limits import Limit, limits_in
 from ciyuan.services.door.registry_schema import COMPONENT, MIGRATIONS, SpenderKind
 
 NOBODY = "(none)"
@@ -31,11 +32,12 @@ class Spender:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names by number. `grades` gives (model, tier)."""
+    """Names by number. `grades` gives (model, tier), `limits` what each says and whose it is, cleared ones too."""
 
     spenders: Mapping[int, Spender]
     participants: Mapping[int, str]
     grades: Mapping[int, tuple[str, str]]
+    limits: Mapping[int, Limit] = field(default_factory=dict)
 
     @classmethod
     def read(cls, database: Database) -> Self:
@@ -45,10 +47,12 @@ class Names:
             spenders = sql.rows("SELECT number, kind, name, parent, participant, closed_ns FROM spenders")
             participants = sql.rows("SELECT number, name FROM participants")
             grades = sql.rows("SELECT number, model, tier FROM grades")
+            limits = limits_in(sql)
         return cls(
             {row[0]: Spender(row[0], row[1], row[2], row[3], row[4], row[5] is not None) for row in spenders},
             dict(participants),
             {number: (model, tier) for number, model, tier in grades},
+            limits,
         )
 
     def lineage(self, number: int) -> list[Spender]:
@@ -76,6 +80,17 @@ class Names:
         """A spender's own label, among those of its kind."""
         spender = self.spenders.get(number)
         return f"spender {number}" if spender is None else self._own_labels(spender.kind)[number]
+
+    def limit(self, number: int) -> str:
+        """A limit, whose it is and what it says, as `department research: 50.00 USD a month`."""
+        limit = self.limits.get(number)
+        if limit is None:
+            return f"limit {number}" if number else NOBODY
+        spender = self.spenders.get(limit.spender)
+        whose = (
+            self.label(limit.spender) if spender is None else f"{spender.kind} {self.label(limit.spender)}"
+        )
+        return f"{whose}: {limit.terms or f'limit {number}, cleared'}"
 
     def find(self, kind: str, label: str) -> Spender | None:
         """The spender of a kind with a label; None if there is none."""

@@ -165,12 +165,10 @@ class _Labels:
         if dimension is Dimension.REASON:
             known = number in MeterRefusal._value2member_map_
             return MeterRefusal(number).name if known else f"reason {number}"
-        if dimension is Dimension.LIMIT:
-            return f"limit {number}" if number else NOBODY
         if dimension is Dimension.SERVED:
             return "batch" if number else "direct"
-        read = {Dimension.MODEL: names.model, Dimension.TIER: names.tier}.get(dimension, names.customer)
-        return read(number)
+        read = {Dimension.MODEL: names.model, Dimension.TIER: names.tier, Dimension.LIMIT: names.limit}
+        return read.get(dimension, names.customer)(number)
 
     def numbers(self, dimension: Dimension, wanted: frozenset[str]) -> set[int] | None:
         """The numbers that have one of these labels; None where they cannot be listed: for times, and for who has no name."""
