@@ -158,6 +158,18 @@ def test_the_league(store: Path):
     assert [line["department"] for line in lines] == [each["department"] for each in told["departments"]]
 
 
+def test_revenue_is_told_by_month_and_replaced(fresh: Path):
+    tell = ("usage", "revenue", "acme/research")
+    assert "acme/research earned 12.50 USD in 2026-11." in said(fresh, *tell, "12.50", *MONTH)
+    told = json.loads(said(fresh, *tell, "2", *MONTH, "--json"))
+    assert told == {"department": "acme/research", "month": "2026-11", "revenue_micro": 2_000_000}
+    league = json.loads(said(fresh, "usage", "league", *MONTH, "--json"))["departments"]
+    assert {line["department"]: line["revenue_micro"] for line in league} == {
+        "research": 2_000_000,
+        "销售部": None,
+    }
+
+
 def test_budgets(store: Path):
     told = {line["limit"]: line for line in json.loads(said(store, "usage", "budget", "--json"))["budgets"]}
     assert told[1]["used"] == sum(
@@ -185,6 +197,10 @@ def test_budgets(store: Path):
         (("usage", "--month", "2026-11", "--until", "2026-10"), "after the beginning"),
         (("usage", "--utc-offset", "+05:30"), "whole hours"),
         (("usage", "--plot", "usage.pdf"), ".svg or .png"),
+        (("usage", "league", "--month", "2026"), "one month"),
+        (("usage", "revenue", "acme/research", "5", "--month", "2026-11-21"), "one month"),
+        (("usage", "revenue", "acme", "5", "--month", "2026-11"), "of kind organisation"),
+        (("usage", "revenue", "acme/research", "five", "--month", "2026-11"), "five"),
         (("usage", "forget"), "--hours-before"),
         (("usage", "forget", "--hours-before", "2026-01", "--days-before", "2026-01"), "one of them"),
         (("invoice", "--organisation", "acme"), "no --month"),

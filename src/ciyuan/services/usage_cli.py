@@ -1,4 +1,4 @@
-"""Usage and invoices on the command line: `ciyuan usage [league | budget | refusals | forget]`, `ciyuan invoice [list ...]`.
+"""Usage and invoices on the command line: `ciyuan usage [league ...]`, `ciyuan invoice [list ...]`.
 
 What the commands call is imported late. A store is a folder (`registry.sqlite` in it) or the url of a PostgreSQL database.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.services.door.registry_command import DIFFERENT, STORE, AsJson, Store, opened
+from ciyuan.services.door.registry_command import DIFFERENT, STORE, AsJson, Store, opened, print_json
 
 if TYPE_CHECKING:
     from ciyuan.services.door.registry import Registry
@@ -150,6 +150,38 @@ def league(
         _print_csv(league_rows(table))
     else:
         print_league(table)
+
+
+@usage_app.command(
+    epilog=f"Example:  ciyuan usage revenue acme/research 90000 --month 2026-11   ·   {STATUS}"
+)
+def revenue(
+    path: Annotated[str, typer.Argument(help="Path of a department, as acme/research.", show_default=False)],
+    amount: Annotated[str, typer.Argument(help="USD, as 90000 or 12.50.", show_default=False)],
+    month: Annotated[str, typer.Option(help="The month in which it was earned, as 2026-11.")],
+    store: Store = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a department earned in a month, for the league table; a later word replaces an earlier one."""
+    from ciyuan.services.door.registry_schema import SpenderKind
+    from ciyuan.services.door.registry_words import parse_usd
+    from ciyuan.services.door.usage_print import usd
+
+    span, micro = _span(month, None, "+00:00"), parse_usd(amount)
+    if not span.is_month:
+        raise Malformed(
+            "revenue", found=span.name, expected="one month, as 2026-11", remedy="Tell it month by month."
+        )
+    with opened(store) as registry, registry.change(time.time_ns()) as change:
+        spender = change.spenders.tree.find(path)
+        if spender.kind != SpenderKind.DEPARTMENT:
+            raise Malformed("revenue", found=f"{path}, of kind {spender.kind}", expected="a department",
+                            remedy="Give the path of a department, as acme/research.")  # fmt: skip
+        change.set_revenue(spender.number, span.first.year * 100 + span.first.month, micro)
+    if as_json:
+        print_json({"department": path, "month": span.name, "revenue_micro": micro})
+    else:
+        typer.echo(f"{path} earned {usd(micro)} USD in {span.name}.")
 
 
 @usage_app.command(epilog=f"Example:  ciyuan usage budget   ·   {STATUS}")

@@ -331,7 +331,7 @@ def test_a_client_that_leaves_after_n_events_is_charged_what_the_supplier_delive
         while not stand.suppliers[SUPPLIER].begun:
             await asyncio.sleep(0.001)
         for _ in range(events):
-            await reader.readuntil(b"\n\n\r\n")
+            await reader.readuntil(b"\n\n")
         writer.close()
         await stand.settled()
         assert stand.spent == FULL

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ciyuan.basics.errors import Malformed
 from ciyuan.basics.money import div_half_up
 from ciyuan.services.door.registry_schema import SpenderKind
 from ciyuan.services.door.usage_columns import NOTHING, Sums
@@ -60,7 +61,11 @@ class League:
 
 
 def league(tables: UsageTables, names: Names, month: Span, organisation: str | None = None) -> League:
-    """The league table of a month, of one organisation or of all. Raises Malformed for a month that is no longer kept."""
+    """The league table of a month, of one organisation or of all. Raises Malformed for one no longer kept, or no month."""
+    if not month.is_month:
+        raise Malformed(
+            "league table", found=month.name, expected="one month, as 2026-11", remedy="Say --month 2026-11."
+        )
     only = {Dimension.ORGANISATION: frozenset({organisation})} if organisation else {}
     this = ask(tables, names, Question((Dimension.DEPARTMENT,), month, only))
     sums = {line.labels[0]: line.sums for line in this.lines}

@@ -45,11 +45,16 @@ class Span:
         return start * NS_PER_HOUR, end * NS_PER_HOUR
 
     @property
+    def is_month(self) -> bool:
+        """It is one whole calendar month."""
+        return self.first.day == 1 and self.end == next_month(self.first)
+
+    @property
     def name(self) -> str:
         """`2026-11` for a month, `2026-11-21` for a day, both ends otherwise."""
         if self.end == self.first + timedelta(days=1):
             return self.first.isoformat()
-        if self.first.day == 1 and self.end == next_month(self.first):
+        if self.is_month:
             return month_name(self.first)
         return f"{self.first.isoformat()} to {(self.end - timedelta(days=1)).isoformat()}"
 
