@@ -59,7 +59,7 @@ bench: setup ## print the benchmarks and write benchmarks/out/results.json (ONLY
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 soak: setup ## kill running months and verify; two million commands through both exchanges (slow)
-	@$(BIN)/python -m pytest -q -m soak -o faulthandler_timeout=0 $(TESTS)
+	@$(BIN)/python -m pytest -q -m soak --timeout 0 $(TESTS)
 
 browser: ## see that a Chromium is there for the tests that open the report
 	@bash scripts/need_chromium
