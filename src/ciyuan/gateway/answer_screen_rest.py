@@ -80,12 +80,7 @@ def rewritten(data: bytes, changes: Changes) -> bytes:
 def spelt_out(body: object, path: Path = ()) -> dict[Path, object]:
     """The changes that empty every list of log-probabilities: they spell the text once more, token by token."""
     found: dict[Path, object] = {}
-    items: Iterable[tuple[str | int, object]] = ()
-    if isinstance(body, dict):
-        items = body.items()
-    elif isinstance(body, list):
-        items = enumerate(body)
-    for key, value in items:
+    for key, value in _items(body):
         if key == "logprobs" and value:
             found[*path, key] = [] if isinstance(value, list) else None
         elif isinstance(value, dict | list):
@@ -96,12 +91,7 @@ def spelt_out(body: object, path: Path = ()) -> dict[Path, object]:
 def numbered(body: object, path: Path = ()) -> list[Path]:
     """The paths of ids that are whole numbers: the supplier counts its answers so, and one in ten looks like a card's number."""
     found: list[Path] = []
-    items: Iterable[tuple[str | int, object]] = ()
-    if isinstance(body, dict):
-        items = body.items()
-    elif isinstance(body, list):
-        items = enumerate(body)
-    for key, value in items:
+    for key, value in _items(body):
         if isinstance(value, dict | list):
             found += numbered(value, (*path, key))
         elif (key == "id" or str(key).endswith("_id")) and str(value).isdigit():
@@ -269,3 +259,10 @@ def _keys_twice(data: bytes) -> bool:
 
     json.loads(data.decode("utf-8", "replace"), object_pairs_hook=paired)
     return twice
+
+
+def _items(body: object) -> Iterable[tuple[str | int, object]]:
+    """What is in an object or a list, with its place; of anything else, nothing."""
+    if isinstance(body, dict):
+        return body.items()
+    return enumerate(body) if isinstance(body, list) else ()

@@ -17,7 +17,6 @@ Numbers are the registry's: it is asked for them, by name, only when the whole f
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +37,7 @@ from ciyuan.services.catalog_supplier_models import (
     flag,
     limits_of,
 )
-from ciyuan.services.catalog_table import Section, member, reading
+from ciyuan.services.catalog_table import Section, member, parsed, reading
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -108,7 +107,8 @@ def read_suppliers(path: Path, supplier_number: Callable[[str], int], grade_numb
 
     Raises Malformed for whatever is wrong, naming file, table and key, both sides and the remedy.
     """
-    file, tables = path.name, _parsed(path)
+    file = path.name
+    tables = parsed(path, f"suppliers' file {file}", "Begin with examples/gateway/suppliers.toml.")
     unknown = sorted(tables.keys() - {"supplier", "policy"})
     if unknown:
         raise Malformed(
@@ -258,18 +258,3 @@ def _table(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Malformed(place, found=value, expected="a table", remedy="Put it into a table.")
     return value
-
-
-def _parsed(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise Malformed(f"suppliers' file {path.name}", found=fault.strerror, expected="a file that can be read",
-                        remedy="Begin with examples/gateway/suppliers.toml.") from None  # fmt: skip
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise Malformed(
-            f"suppliers' file {path.name}",
-            found=str(fault),
-            expected="TOML in UTF-8",
-            remedy="Mend the line.",
-        ) from None

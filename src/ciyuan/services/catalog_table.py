@@ -171,15 +171,19 @@ def _spread(name: str, key: str, value: object) -> Iterator[tuple[str, dict[str,
 
 
 def _parsed(name: str, folder: Traversable) -> dict[str, object]:
+    return parsed(folder.joinpath(name), f"fact file {name}", "Check the folder of facts.")
+
+
+def parsed(file: Traversable, place: str, remedy: str) -> dict[str, object]:
+    """A TOML file's tables. Raises Malformed, naming the place; `remedy` is for a file that cannot be read."""
     try:
-        return tomllib.loads(folder.joinpath(name).read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Malformed(f"fact file {name}", found=error.strerror, expected="a file that can be read",
-                        remedy="Check the folder of facts.") from None  # fmt: skip
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(
-            f"fact file {name}", found=str(error), expected="TOML in UTF-8", remedy="Mend the line."
+            place, found=error.strerror, expected="a file that can be read", remedy=remedy
         ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Malformed(place, found=str(error), expected="TOML in UTF-8", remedy="Mend the line.") from None
 
 
 def known(facts: Mapping[str, _Fact], name: str, place: str, file: str) -> _Fact:

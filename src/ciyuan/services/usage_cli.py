@@ -91,7 +91,7 @@ def usage(
 
         draw_answer(plot, answer, shown)
     if as_json:
-        typer.echo(json.dumps(_answer_json(answer), indent=2, ensure_ascii=False))
+        print_json(_answer_json(answer))
     elif as_csv:
         _print_csv(answer_rows(answer))
     else:
@@ -116,7 +116,7 @@ def refusals(
     dimensions = [by, "reason"] if by else ["reason"]
     answer = _asked(store, dimensions, _span(month, None, utc_offset), only or [])
     if as_json:
-        typer.echo(json.dumps(_answer_json(answer), indent=2, ensure_ascii=False))
+        print_json(_answer_json(answer))
     elif as_csv:
         _print_csv(answer_rows(answer))
     else:
@@ -141,11 +141,7 @@ def league(
     with opened(store) as registry:
         table = league_of(_tables(registry), Names.read(registry.database), span, organisation)
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"span": table.span.name, "departments": league_rows(table)}, indent=2, ensure_ascii=False
-            )
-        )
+        print_json({"span": table.span.name, "departments": league_rows(table)})
     elif as_csv:
         _print_csv(league_rows(table))
     else:
@@ -194,7 +190,7 @@ def budget(store: Store = STORE, as_json: AsJson = False, as_csv: AsCsv = False)
     with opened(store) as registry:
         lines = budgets(_tables(registry), Names.read(registry.database), time.time_ns())
     if as_json:
-        typer.echo(json.dumps({"budgets": budget_rows(lines)}, indent=2, ensure_ascii=False))
+        print_json({"budgets": budget_rows(lines)})
     elif as_csv:
         _print_csv(budget_rows(lines))
     else:
@@ -274,7 +270,7 @@ def invoice(
             issued = book.issue(names, organisation, span, issuer, time.time_ns(), word)
         files = write_invoice(issued.invoice, out, font)
     if as_json:
-        typer.echo(json.dumps(invoice_json(issued, files), indent=2, ensure_ascii=False))
+        print_json(invoice_json(issued, files))
     else:
         print_issued(issued, files)
     if issued.differences:
@@ -290,9 +286,7 @@ def list_invoices(store: Store = STORE, as_json: AsJson = False) -> None:
     with opened(store) as registry:
         invoices = InvoiceBook(_tables(registry)).all()
     if as_json:
-        typer.echo(
-            json.dumps({"invoices": [listed(each) for each in invoices]}, indent=2, ensure_ascii=False)
-        )
+        print_json({"invoices": [listed(each) for each in invoices]})
     else:
         print_list(invoices)
 

@@ -119,6 +119,12 @@ def test_names_that_are_borne_twice_are_told_apart_by_their_path():
     assert found.number == 3
     assert names.find("department", "law") is None
     assert [above.number for above in names.lineage(4)] == [4, 3, 2, 1]
+    two = Names(
+        {**names.spenders, 7: spender(7, "organisation", "globex", 0), 8: spender(8, "key", "default", 7)},
+        {},
+        {},
+    )
+    assert (two.label(5), two.label(6), two.label(8)) == ("acme/research/default", "batch", "globex/default")
 
 
 def test_a_tree_that_turns_on_itself_ends():

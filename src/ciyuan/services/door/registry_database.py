@@ -145,7 +145,7 @@ class Database:
         self._where = where
         self._lock = RLock()
         self._connection: Connection | None = None
-        self._is_open, self._depth = True, 0
+        self._is_open, self._is_begun = True, False
 
     @classmethod
     def open(cls, where: Path | str) -> Self:
@@ -158,40 +158,17 @@ class Database:
     @contextmanager
     def change(self) -> Iterator[Sql]:
         """A change: all that the block does, or nothing if it raises. Raises DatabaseFailed."""
-        with self._lock, self._told():
-            if self._depth:
-                raise Malformed(f"database {self.shown}", found="a change inside a change", expected="one at a time",
-                                remedy="Hand the open one on.")  # fmt: skip
-            connection = self._begun("BEGIN" if self.is_postgres else "BEGIN IMMEDIATE")
-            try:
-                if self.is_postgres:
-                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (CHANGE_LOCK,))
-                yield Sql(connection, is_postgres=self.is_postgres)
-                connection.execute("COMMIT")
-            except BaseException:
-                self._undo(connection)
-                raise
-            finally:
-                self._depth = 0
+        with self._transaction("a change", "BEGIN" if self.is_postgres else "BEGIN IMMEDIATE") as connection:
+            if self.is_postgres:
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (CHANGE_LOCK,))
+            yield Sql(connection, is_postgres=self.is_postgres)
 
     @contextmanager
     def view(self) -> Iterator[Sql]:
         """Queries that all see the state of one moment. Raises DatabaseFailed."""
-        with self._lock, self._told():
-            if self._depth:
-                raise Malformed(f"database {self.shown}", found="a view inside a change", expected="one at a time",
-                                remedy="Hand the open one on.")  # fmt: skip
-            connection = self._begun(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self.is_postgres else "BEGIN"
-            )
-            try:
-                yield Sql(connection, is_postgres=self.is_postgres)
-                connection.execute("COMMIT")
-            except BaseException:
-                self._undo(connection)
-                raise
-            finally:
-                self._depth = 0
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self.is_postgres else "BEGIN"
+        with self._transaction("a view", begin) as connection:
+            yield Sql(connection, is_postgres=self.is_postgres)
 
     def migrate(self, component: str, migrations: Sequence[Sequence[str]]) -> int:
         """Bring a component's tables to the newest version; the version they had.
@@ -231,6 +208,22 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _transaction(self, what: str, begin: str) -> Iterator[Connection]:
+        with self._lock, self._told():
+            if self._is_begun:
+                raise Malformed(f"database {self.shown}", found=f"{what} inside a change", expected="one at a time",
+                                remedy="Hand the open one on.")  # fmt: skip
+            connection = self._begun(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                self._undo(connection)
+                raise
+            finally:
+                self._is_begun = False
+
     def _begun(self, begin: str) -> Connection:
         """A connection in a transaction; one that was lost meanwhile is made anew, for nothing was begun on it."""
         connection = self._connected()
@@ -242,7 +235,7 @@ class Database:
             self._drop()
             connection = self._connected()
             connection.execute(begin)
-        self._depth = 1
+        self._is_begun = True
         return connection
 
     def _connected(self) -> Connection:

@@ -25,7 +25,6 @@ Taking a file in a second time does nothing. What a file does not name stays as 
 again. A plan says every step before it is taken; the steps of a file are taken together or not at all.
 """
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,7 +34,7 @@ from pathlib import Path
 from ciyuan.basics.errors import Malformed
 from ciyuan.basics.time import iso_from_ns, ns_from_iso
 from ciyuan.gateway.firewall_agent import AgentPolicy
-from ciyuan.services.catalog_table import Section, member, reading
+from ciyuan.services.catalog_table import Section, member, parsed, reading
 from ciyuan.services.door.registry import RegistryChange
 from ciyuan.services.door.registry_directory import Directory
 from ciyuan.services.door.registry_keys import FirewallMode, NewSecret, Permissions, Scope
@@ -99,16 +98,7 @@ class Step:
 
 def read_team(path: Path) -> tuple[Entry, ...]:
     """The entries of a team's file, parents before children. Raises Malformed, naming the table and the key."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise Malformed(f"team file {path}", found=fault.strerror, expected="a file that can be read",
-                        remedy="Check the path.") from None  # fmt: skip
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise Malformed(
-            f"team file {path}", found=str(fault), expected="TOML in UTF-8", remedy="Mend the line."
-        ) from None
-    return read_entries(path.name, tables)
+    return read_entries(path.name, parsed(path, f"team file {path}", "Check the path."))
 
 
 def read_entries(place: str, tables: Mapping[str, object]) -> tuple[Entry, ...]:

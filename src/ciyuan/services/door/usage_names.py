@@ -5,7 +5,7 @@ A name that only one bears stands alone; two departments, engineers or keys of o
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -38,6 +38,7 @@ class Names:
     participants: Mapping[int, str]
     grades: Mapping[int, tuple[str, str]]
     limits: Mapping[int, Limit] = field(default_factory=dict)
+    _labels: dict[str, dict[int, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, database: Database) -> Self:
@@ -110,16 +111,18 @@ class Names:
         return self.grades.get(number, ("", NOBODY))[1]
 
     def _own_labels(self, kind: str) -> dict[int, str]:
-        of_kind = [spender for spender in self.spenders.values() if spender.kind == kind]
-        many = Counter(spender.name for spender in of_kind)
-        return {
-            spender.number: spender.name if many[spender.name] == 1 else self._path(spender.number)
-            for spender in of_kind
-        }
+        if kind not in self._labels:
+            kinds = Counter(spender.kind for spender in self.spenders.values())
+            of_kind = [spender for spender in self.spenders.values() if spender.kind == kind]
+            many = Counter(spender.name for spender in of_kind)
+            self._labels[kind] = {
+                spender.number: spender.name
+                if many[spender.name] == 1
+                else self._path(spender.number, whole=kinds[SpenderKind.ORGANISATION] > 1)
+                for spender in of_kind
+            }
+        return self._labels[kind]
 
-    def _path(self, number: int) -> str:
-        line: Sequence[Spender] = self.lineage(number)
-        inside = [spender.name for spender in line if spender.kind != SpenderKind.ORGANISATION]
-        above = [spender.name for spender in line if spender.kind == SpenderKind.ORGANISATION]
-        organisations = sum(spender.kind == SpenderKind.ORGANISATION for spender in self.spenders.values())
-        return "/".join(reversed([*inside, *(above if organisations > 1 else [])]))
+    def _path(self, number: int, *, whole: bool) -> str:
+        line = reversed(self.lineage(number))
+        return "/".join(spender.name for spender in line if whole or spender.kind != SpenderKind.ORGANISATION)
