@@ -1,5 +1,5 @@
 """The command line: `ciyuan run | verify | report | exchange | margin | clearing`, and for the gateway `serve | key | budget |
-balance | supplier | usage | invoice`. It parses, calls and prints; imports are late.
+balance | supplier | usage | invoice | firewall`. It parses, calls and prints; imports are late.
 
 Exit status: 0 done; 1 verified and found different; 2 malformed input, nothing was changed; 3 a journal is damaged;
 4 a law of the market is broken; 5 the disk failed; 130 interrupted.
@@ -19,6 +19,7 @@ from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, M
 from ciyuan.services.clearing_cli import clearing_app
 from ciyuan.services.door.registry_key_cli import key_app
 from ciyuan.services.exchange_cli import exchange_app
+from ciyuan.services.firewall_cli import firewall_app
 from ciyuan.services.gateway_cli import balance_app, budget_app, supplier_app
 from ciyuan.services.margin_cli import margin_app
 from ciyuan.services.progress import Progress
@@ -57,6 +58,7 @@ app.add_typer(balance_app, name="balance")
 app.add_typer(supplier_app, name="supplier")
 app.add_typer(usage_app, name="usage")
 app.add_typer(invoice_app, name="invoice")
+app.add_typer(firewall_app, name="firewall")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -5,7 +5,7 @@ import pytest
 from ciyuan.gateway.firewall import Firewall, Placeholders, audit
 from ciyuan.services.catalog_firewall import firewall_rules
 from ciyuan.services.door import findings as module
-from ciyuan.services.door.findings import DIGEST_KEY_BYTES, Findings
+from ciyuan.services.door.findings import DIGEST_KEY_BYTES, Findings, findings_in
 from ciyuan.services.door.registry_database import Database, DatabaseFailed
 from tests.services.door.registry_cast import company_registry
 from tests.services.door.till import START_NS, Clock
@@ -123,3 +123,37 @@ def test_the_secret_of_digests_is_drawn_once(database, tmp_path):
         assert Findings(second, Clock()).digest_key() == first
     with Database.open(tmp_path / "another.sqlite") as other:
         assert Findings(other, Clock()).digest_key() != first
+
+
+def test_the_newest_are_read_first_page_by_page_of_some_spenders_and_rules(
+    database, key, records, monkeypatch
+):
+    monkeypatch.setattr(module, "_PAGE", 2)
+    clock = Clock()
+    findings = Findings(database, clock)
+    for side in ("request", "answer", "request", "answer", "request"):
+        clock.now_ns += 5
+        findings.note(key, side, records[0])
+    findings.flush()
+    rule = records[0].rule
+
+    def numbers(since_ns=0, most=9, **which):
+        return [finding.number for finding in findings_in(database, since_ns, most=most, **which)]
+
+    assert numbers() == [5, 4, 3, 2, 1]
+    assert numbers(most=3) == [5, 4, 3]
+    assert numbers(START_NS + 15) == [5, 4, 3]
+    assert numbers(spenders={key.spender}, rules={rule}) == [5, 4, 3, 2, 1]
+    assert numbers(spenders={key.spender + 1}) == []
+    assert numbers(rules={"no-such-rule"}) == []
+    last = findings_in(database, 0, most=1)[0]
+    assert (last.side, last.rule, last.excerpt, last.time_ns) == (
+        "request",
+        rule,
+        records[0].excerpt,
+        START_NS + 25,
+    )
+
+
+def test_a_log_that_was_never_written_has_nothing(database):
+    assert findings_in(database, 0, most=9) == []

@@ -6,7 +6,9 @@ to `WAITING_MAX`; what comes beyond is counted (`dropped`): the firewall has don
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ciyuan.services.door.registry_database import Database
@@ -38,6 +40,56 @@ MIGRATIONS = (
     ),
 )
 _COLUMNS = "number, time_ns, spender, side, rule, kind, action, view, path, digest, excerpt"
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the log. `spender` is the number of a key or of an app of it; `side` is request or answer; `digest` is the same
+    for the same value; `excerpt` is masked."""
+
+    number: int
+    time_ns: int
+    spender: int
+    side: str
+    rule: str
+    kind: str
+    action: str
+    view: str
+    path: str
+    digest: str
+    excerpt: str
+
+
+def findings_in(database: Database, since_ns: int, *, spenders: Container[int] | None = None, rules: Container[str] | None = None,
+                most: int) -> list[Finding]:  # fmt: skip
+    """The newest findings since then, newest first, at most `most`: of those spenders and rules, or of all."""
+    found = (
+        finding
+        for finding in _newest(database, since_ns)
+        if (spenders is None or finding.spender in spenders) and (rules is None or finding.rule in rules)
+    )
+    return list(islice(found, most))
+
+
+def _newest(database: Database, since_ns: int) -> Iterator[Finding]:
+    """Page by page, so that a long log is never held whole."""
+    database.migrate(COMPONENT, MIGRATIONS)
+    before: int | None = None
+    while True:
+        with database.view() as sql:
+            last = (
+                sql.value("SELECT COALESCE(MAX(number), 0) FROM findings") + 1 if before is None else before
+            )
+            page = sql.rows(
+                f"SELECT {_COLUMNS} FROM findings WHERE number < ? AND time_ns >= ? ORDER BY number DESC LIMIT {_PAGE}",  # noqa: S608 the names are ours
+                last,
+                since_ns,
+            )
+        yield from (Finding(*row) for row in page)
+        if len(page) < _PAGE:
+            return
+        before = page[-1][0]
 
 
 class Findings:

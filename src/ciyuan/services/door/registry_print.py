@@ -283,6 +283,18 @@ def print_offers(lines: Sequence[Plain], seeds: Sequence[str], faults: Sequence[
         _console().print(f"[red]wrong[/red]: {escape(fault)}", highlight=False)
 
 
+def print_findings(lines: Sequence[Plain], since: str, most: int) -> None:
+    """Findings of the firewall as a table, newest first."""
+    shown = ("time", "spender", "side", "rule", "action", "where", "excerpt, masked")
+    table = _table(f"Found by the firewall in the last {since}", *shown)
+    for line in lines:
+        words = ("time", "spender", "side", "rule", "action", "path", "excerpt")
+        table.add_row(*(escape(line[name]) for name in words))
+    _show(table, lines, f"Nothing was found in the last {since}.")
+    if len(lines) == most:
+        _note(f"The newest {most}; --most shows more.")
+
+
 def print_steps(steps: Sequence[Step], *, taken: bool) -> None:
     """A plan, a line a step."""
     console = _console()
