@@ -12,6 +12,8 @@ import pytest
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.gateway.door_refusals import WORDS, DoorRefusal
+from ciyuan.gateway.route_exam import Reason
+from ciyuan.gateway.route_lane import Standing
 from ciyuan.services.door import serving
 from ciyuan.services.door.audit_desk import SHARE_WHOLE
 from ciyuan.services.door.gateway_store import GatewayStore
@@ -87,6 +89,20 @@ def test_it_serves_and_what_was_spent_is_there_when_it_opens_again(tmp_path):
         assert latest is not None
         assert latest.sequence == store.journal.sequence, "closing keeps a snapshot"
         store.close()
+
+    played(tmp_path, scene)
+
+
+def test_a_supplier_that_is_suspended_stays_so_when_it_opens_again(tmp_path):
+    async def scene(place):
+        async with place.opened() as gateway:
+            (offer,) = gateway.door.router.exams()
+            gateway.door.router.restore_exams({offer: (int(Reason.SPEED), 0, 0, 0, 0, 0, 0, 0)})
+            (state,) = gateway.door.router.states(gateway.clock())
+            assert state.standing is Standing.SUSPENDED
+        async with place.opened() as again:
+            (state,) = again.door.router.states(again.clock())
+            assert state.standing is Standing.SUSPENDED
 
     played(tmp_path, scene)
 

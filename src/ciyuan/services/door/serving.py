@@ -44,6 +44,7 @@ from ciyuan.services.door.counters import Counters
 from ciyuan.services.door.door import SWEEP_S, Door
 from ciyuan.services.door.door_words import Words
 from ciyuan.services.door.enrolment import Enrolment
+from ciyuan.services.door.exam_table import ExamTable
 from ciyuan.services.door.findings import Findings
 from ciyuan.services.door.firewall_desk import FirewallDesk
 from ciyuan.services.door.gateway_store import GatewayStore
@@ -122,6 +123,7 @@ class Gateway:
             clock, order.process, number_at(self.store.last_ns) if self.store.last_ns else 0
         )
         self.findings = Findings(self.store.database, clock)
+        self.exams = ExamTable(self.store.database, order.process)
         self.enrolment = Enrolment(self.host, self.store.registry, clock)
         self.idempotency = Idempotency(IdempotencyTable(self.store.database), order.process)
         self.door: Door
@@ -141,9 +143,11 @@ class Gateway:
         await recover(self.idempotency.table, self.host, self.numbers, self.order.process)
         offers = self.catalogue.offers
         words = Words(offers, enrolled.directory, self.available)
+        router = Router(offers, self.catalogue.policy)
+        router.restore_exams(await asyncio.to_thread(self.exams.kept))
         self.door = Door(
             self.host,
-            Router(offers, self.catalogue.policy),
+            router,
             self._sites(self.catalogue),
             enrolled.directory,
             Pages(self._models),
@@ -335,6 +339,7 @@ class Gateway:
             applied, parts = self.host.applied, self.store.venue.snapshot()
             await self._fold(applied)
             await asyncio.to_thread(self.store.keep_snapshot, applied, parts)
+        await asyncio.to_thread(self.exams.keep, self.door.router.exams())
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self.idempotency.table.forget, self.clock() - KEPT_NS)
@@ -365,6 +370,8 @@ class Gateway:
         if self.host.failure is None:
             await self._fold(self.host.durable)
             self.findings.flush()
+            if hasattr(self, "door"):
+                self.exams.keep(self.door.router.exams())
             self.store.keep_snapshot(self.host.applied, self.store.venue.snapshot())
         for pool in self._pools.values():
             pool.close()
