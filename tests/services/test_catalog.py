@@ -49,7 +49,9 @@ def test_tiers_are_the_rulebook_s_slowest_first():
 def test_every_point_gives_its_tier_s_speed_on_a_known_chip():
     for point in serving_points():
         assert point.tokens_per_s_per_user >= tiers()[point.tier].tokens_per_s_per_user_min
-        assert point.it_watts_per_gpu == chips()[point.chip].it_kw * 1000
+        it_kw = chips()[point.chip].it_kw
+        assert it_kw is not None
+        assert point.it_watts_per_gpu == it_kw * 1000
         assert point.ttft_ms <= 2000
         assert point.provenance is Provenance.MEASURED
 
@@ -126,9 +128,12 @@ def test_profiles_are_of_the_sites_zones_and_have_the_mean_they_say():
             "it_kw_per_gpu = 1.37",
             "it_kw = 1.37",
             chips,
-            "chips.toml, [h100_sxm], it_kw_per_gpu",
+            "chips.toml, [h100_sxm], it_kw",
         ),
         ("chips.toml", "tdp_w = 700.0", 'tdp_w = "700"', chips, "chips.toml, [h100_sxm], tdp_w"),
+        ("chips.toml", "tdp_w = 700.0", "tdp_w = 0.0", chips, "chip h100_sxm, tdp_w"),
+        ("chips.toml", "fp8_tflops = 1979.0", "fp8_tflops = -1.0", chips, "chip h100_sxm, fp8_tflops"),
+        ("chips.toml", "announced = true", "announced = 1", chips, "chips.toml, [vr200_nvl72], announced"),
         ("chips.toml", "year = 2022", "year = 2022\nage = 4", chips, "chips.toml, [h100_sxm], age"),
         (
             "tiers.toml",
@@ -176,6 +181,20 @@ def test_profiles_are_of_the_sites_zones_and_have_the_mean_they_say():
         ("serving.toml", "[[sweep]]", "[[sweeep]]", serving_points, "serving.toml, sweeep"),
         ("sites.toml", "pue = 1.30", "pue = 0.30", sites, "site texas, pue"),
         ("sites.toml", 'chip = "h200_sxm"', 'chip = "abacus"', sites, "sites.toml, [texas], chip"),
+        (
+            "sites.toml",
+            'chip = "h200_sxm"',
+            'chip = "a100_sxm"',
+            sites,
+            "sites.toml, [texas], chip a100_sxm, cost_usd_per_gpu_hour",
+        ),
+        (
+            "serving.toml",
+            'chip = "h200_sxm"',
+            'chip = "a100_sxm"',
+            serving_points,
+            "serving.toml, [[sweep]] 1, rows[0], chip a100_sxm, it_kw_per_gpu",
+        ),
         ("sites.toml", 'tier = "medium"', 'tier = "best"', sites, "sites.toml, [texas], tier"),
         ("grades.toml", 'kind = "pinned"', 'kind = "loose"', grades, "grades.toml, [KIMI26], kind"),
         ("grades.toml", 'tier = "medium"', 'tier = "good"', grades, "grades.toml, [KIMI26], tier"),

@@ -32,19 +32,53 @@ class Provenance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """An accelerator. `it_kw` is one GPU's IT power with its share of host and network at full load, before the
-    site's PUE; `cost_usd_per_hour` is its cost of ownership, `rent_usd_per_hour` a market rent, per GPU-hour."""
+    """An accelerator, one GPU of it. Absent figures are None: nobody published one that was found.
+
+    Power: `tdp_w` is the GPU's alone; `it_kw` adds its share of host and network at full load, before the site's PUE.
+    Money per GPU-hour: `cost_usd_per_hour` of ownership, `rent_usd_per_hour` a market rent. Memory: `memory_gb` is what
+    the driver reports as usable, in units of 2^30 bytes as labels of memory are; `memory_tb_s` its peak, in 1e12
+    bytes/s. Arithmetic: peak dense tensor TFLOPS (no sparsity), None where the tensor cores lack the precision;
+    `int8_tops` likewise. Links, in GB/s of one GPU in one direction: `scale_up_gb_s` to the `scale_up_gpus` that stand
+    in its fast domain (itself included), `scale_out_gb_s` to all others. `announced`: named by its maker, not yet
+    measured by others; its figures are the maker's. `aliases`: what result tables call it.
+    """
 
     code: str
     name: str
+    vendor: str
+    architecture: str
     year: int
     tdp_w: float
     memory_gb: float
-    it_kw: float
-    cost_usd_per_hour: float
-    rent_usd_per_hour: float
+    memory_tb_s: float
+    bf16_tflops: float
+    fp8_tflops: float | None
+    fp4_tflops: float | None
+    int8_tops: float | None
+    scale_up_gb_s: float
+    scale_up_gpus: int
+    scale_out_gb_s: float | None
+    it_kw: float | None
+    cost_usd_per_hour: float | None
+    rent_usd_per_hour: float | None
+    announced: bool
     source: str
     observed_on: str
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("tdp_w", "memory_gb", "memory_tb_s", "bf16_tflops", "scale_up_gb_s", "scale_up_gpus", "fp8_tflops",
+                     "fp4_tflops", "int8_tops", "scale_out_gb_s", "it_kw", "cost_usd_per_hour",
+                     "rent_usd_per_hour"):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and isfinite(value)):
+                raise Malformed(f"chip {self.code}, {name}", found=value, expected="a finite number above 0",
+                                remedy="Mend the figure, or leave it out if nobody published one.")  # fmt: skip
+
+    @property
+    def memory_bytes(self) -> float:
+        """Usable memory in bytes."""
+        return self.memory_gb * 2**30
 
 
 @dataclass(frozen=True, slots=True)

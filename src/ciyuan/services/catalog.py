@@ -25,22 +25,43 @@ from ciyuan.services.catalog_table import FACTS, Section, known, member, top_tab
 
 
 def chips(folder: Traversable = FACTS) -> dict[str, Chip]:
-    """The accelerators by code."""
-    return {
-        code: Chip(
-            code=code,
-            name=table.text("name"),
-            year=table.whole("year"),
-            tdp_w=table.number("tdp_w"),
-            memory_gb=table.number("memory_gb"),
-            it_kw=table.number("it_kw_per_gpu"),
-            cost_usd_per_hour=table.number("cost_usd_per_gpu_hour"),
-            rent_usd_per_hour=table.number("rent_usd_per_gpu_hour"),
-            source=table.text("source"),
-            observed_on=table.day("observed_on"),
-        )
-        for code, table in top_tables("chips.toml", folder)
-    }
+    """The accelerators by code. Figures that nobody published are None."""
+    return {code: _chip(code, table) for code, table in top_tables("chips.toml", folder)}
+
+
+def _chip(code: str, table: Section) -> Chip:
+    return Chip(
+        code=code,
+        name=table.text("name"),
+        vendor=table.text("vendor"),
+        architecture=table.text("architecture"),
+        year=table.whole("year"),
+        tdp_w=table.number("tdp_w"),
+        memory_gb=table.number("memory_gb"),
+        memory_tb_s=table.number("memory_tb_s"),
+        bf16_tflops=table.number("bf16_tflops"),
+        fp8_tflops=table.figure("fp8_tflops"),
+        fp4_tflops=table.figure("fp4_tflops"),
+        int8_tops=table.figure("int8_tops"),
+        scale_up_gb_s=table.number("scale_up_gb_s"),
+        scale_up_gpus=table.whole("scale_up_gpus"),
+        scale_out_gb_s=table.figure("scale_out_gb_s"),
+        it_kw=table.figure("it_kw_per_gpu"),
+        cost_usd_per_hour=table.figure("cost_usd_per_gpu_hour"),
+        rent_usd_per_hour=table.figure("rent_usd_per_gpu_hour"),
+        announced=table.flag("announced") if "announced" in table else False,
+        source=table.text("source"),
+        observed_on=table.day("observed_on"),
+        aliases=table.texts("aliases") if "aliases" in table else (),
+    )
+
+
+def expect_figure(chip: Chip, figure: float | None, key: str, place: str) -> float:
+    """A figure of a chip that `place` needs. Raises Malformed if nobody published it."""
+    if figure is None:
+        raise Malformed(f"{place}, chip {chip.code}, {key}", found="no figure", expected=f"a chip whose {key} is in chips.toml",
+                        remedy="Choose another chip, or add the figure with its source.")  # fmt: skip
+    return figure
 
 
 def tiers(folder: Traversable = FACTS) -> dict[str, Tier]:
@@ -93,6 +114,7 @@ def _row_points(row: Section, chip: Chip, what: tuple[str, str], shape: tuple[in
     else:
         rate = output_rate(run["concurrency"], shape[1], ttft_ms, tpot_ms, gpus)
     software, measured_on = row.text("software"), row.day("measured_on")
+    it_kw = expect_figure(chip, chip.it_kw, "it_kw_per_gpu", row.place)
     row_source = f"{source}, row {row.text('row')}"
     for name in row.texts("tiers"):
         tier = known(known_tiers, name, f"{row.place}, tiers", "tiers.toml")
@@ -100,7 +122,7 @@ def _row_points(row: Section, chip: Chip, what: tuple[str, str], shape: tuple[in
             raise Malformed(f"{row.place}, tiers", found=f"{name} at {1000 / tpot_ms:.1f} tokens/s per user",
                             expected=f"at least {tier.tokens_per_s_per_user_min:g}",
                             remedy="Put the row into a slower tier.")  # fmt: skip
-        yield ServingPoint(chip.code, *what, name, *shape, rate, 1000 / tpot_ms, ttft_ms, gpus, chip.it_kw * 1000,
+        yield ServingPoint(chip.code, *what, name, *shape, rate, 1000 / tpot_ms, ttft_ms, gpus, it_kw * 1000,
                            software, provenance, row_source, measured_on)  # fmt: skip
 
 
@@ -121,7 +143,9 @@ def sites(folder: Traversable = FACTS) -> dict[str, Site]:
             tier=known(known_tiers, table.text("tier"), f"{table.place}, tier", "tiers.toml").name,
             power_mw_max=table.number("power_mw_max"),
             pue=table.number("pue"),
-            capital_usd_per_gpu_hour=chip.cost_usd_per_hour,
+            capital_usd_per_gpu_hour=expect_figure(
+                chip, chip.cost_usd_per_hour, "cost_usd_per_gpu_hour", table.place
+            ),
         )
     return found
 

@@ -21,9 +21,9 @@ FACTS: Traversable = files("ciyuan").joinpath("data")
 
 _Fact = TypeVar("_Fact")
 _Member = TypeVar("_Member", bound=Enum)
-_Kind = TypeVar("_Kind", int, float, str, date, dict[str, object], list[object])
-_NAMES: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text in quotes", date: "a date as 2026-10-01",
-                              dict: "a table", list: "a list"}  # fmt: skip
+_Kind = TypeVar("_Kind", bool, int, float, str, date, dict[str, object], list[object])
+_NAMES: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes",
+                              date: "a date as 2026-10-01", dict: "a table", list: "a list"}  # fmt: skip
 
 
 class Section:
@@ -68,6 +68,14 @@ class Section:
     def number(self, key: str) -> float:
         """A number, as a float."""
         return self._take(key, float)
+
+    def figure(self, key: str) -> float | None:
+        """A number that may be absent, as a float; None if it is."""
+        return self.number(key) if key in self else None
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        return self._take(key, bool)
 
     def day(self, key: str) -> str:
         """A date, as ISO text."""
