@@ -36,6 +36,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.pieces = 0
         self.status, self.body, self.why, self.stale = 0, b"", "", False
         self.headers: dict[bytes, bytes] = {}
         self.connection: SupplierConnection | None = None
@@ -54,6 +55,7 @@ class Heard:
 
     def answer_piece(self, piece: bytes) -> None:
         self.body += piece
+        self.pieces += 1
         if self.then is not None:
             self.then()
 
@@ -109,6 +111,16 @@ def test_however_its_bytes_are_cut_an_answer_is_the_same(whole, cuts):
     assert (heard.told, heard.status, heard.body) == (["begins", "ends"], 200, b"hello")
     assert line.idle == [line.connection]
     assert line.transport.written == REQUEST
+
+
+def test_what_one_read_brings_of_a_body_is_one_piece():
+    assert Line().feed(CHUNKED).pieces == 1
+    assert Line().feed(CHUNKED[:-12], CHUNKED[-12:]).pieces == 2
+
+
+def test_what_came_before_an_answer_broke_is_told():
+    heard = Line().feed(CHUNKED[:-12] + b"no length\r\n")
+    assert (heard.told, heard.body, heard.pieces) == (["begins", "lost"], b"hel", 1)
 
 
 def test_names_of_headers_are_in_lower_case():

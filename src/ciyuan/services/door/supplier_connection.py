@@ -4,7 +4,7 @@
 |---|---|
 | `connected` | a connection was got, and the request is on its way |
 | `answer_begins` | the answer's head is there |
-| `answer_piece` | a piece of its body |
+| `answer_piece` | a piece of its body: all of it that one read has brought |
 | `answer_ends` | it is whole: the connection goes back to the pool |
 | `answer_lost` | the connection broke, could not be made, or what came was no HTTP |
 
@@ -71,6 +71,8 @@ class SupplierConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._headers: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        """What this read has brought of the body."""
         self._head_bytes = 0
         self._used = self.got = self.until_eof = self._in_head = self._keeps = False
         self._unparsed_bytes = 0
@@ -83,6 +85,7 @@ class SupplierConnection(asyncio.Protocol):
     def send(self, exchange: Exchange, request: bytes) -> None:
         """Send a request; its answer is told to `exchange`."""
         self._exchange, self.got, self.until_eof = exchange, False, False
+        self._pieces.clear()
         if self._transport is None:
             self._lose("the connection was closed")
             return
@@ -136,10 +139,17 @@ class SupplierConnection(asyncio.Protocol):
             self._lose("it could not be taken")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
             self._lose(f"its answer is not HTTP/1.1: {fault}")
+        if self._pieces and self._exchange is not None:
+            self._tell_pieces(self._exchange)
         if self._in_head and self._unparsed_bytes > HEAD_BYTES_MAX:
             self._lose(f"its head has more than {HEAD_BYTES_MAX} bytes")
         if self._ended is not None:
             self._end(self._ended)
+
+    def _tell_pieces(self, exchange: Exchange) -> None:
+        """Tell what one read has brought of a body as one piece: the events of a stream that came together go on together."""
+        pieces, self._pieces = self._pieces, []
+        exchange.answer_piece(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _end(self, exchange: Exchange) -> None:
         """An answer is whole, and all that came with it is read: the connection is free, unless something came behind it."""
@@ -197,16 +207,20 @@ class SupplierConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         if self._exchange is not None:
-            self._exchange.answer_piece(body)
+            self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
+        if self._exchange is not None and self._pieces:
+            self._tell_pieces(self._exchange)
         if self._parser.get_status_code() < 200 or self._exchange is None:
             return
         self._ended, self._exchange = self._exchange, None
         self._used, self._keeps = True, self._parser.should_keep_alive()
 
     def _lose(self, why: str) -> None:
+        if self._pieces and self._exchange is not None:
+            self._tell_pieces(self._exchange)
         exchange, self._exchange = self._exchange, None
         if self._transport is not None:
             self._transport.abort()
