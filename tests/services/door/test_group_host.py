@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ciyuan.basics.rows import CODE_MASK
 from ciyuan.gateway.messages import MeterEvent, MeterRefusal, tick_row
-from ciyuan.services.door.group_host import EMPTY, GroupHost
+from ciyuan.services.door.group_host import EMPTY, GATHER_ROWS, GATHER_TURNS, GroupHost
 from ciyuan.services.store import Store
 from ciyuan.venue.machine import Venue
 from tests.services.door.till import TERMS, Clock, deliver, hold, opened, opening_rows, prepaid
@@ -127,6 +127,35 @@ def test_while_the_disk_is_slow_rows_gather_and_are_told_before_they_are_durable
     assert (host.applied, host.durable) == (3, 3)
     with Store.open(tmp_path / "j") as store:
         assert (store.recovery.batches, store.sequence) == (2, 3)
+
+
+@pytest.mark.parametrize(("rows_a_turn", "turns", "batches"), [(1, 1, 1), (2, 1, 1), (2, 3, 1), (2, GATHER_TURNS + 2, 2),
+                                                              (GATHER_ROWS, 2, 2)])  # fmt: skip
+def test_while_each_turn_brings_rows_the_batch_is_not_closed(tmp_path, rows_a_turn, turns, batches):
+    told = Told()
+
+    async def scene(host):
+        for turn in range(turns):
+            for place in range(rows_a_turn):
+                host.submit(hold(1 + turn * rows_a_turn + place), told.as_(turn))
+            await asyncio.sleep(0)
+        await host.drained()
+
+    play(tmp_path / "j", scene, balance=10**6)
+    assert len(told.events) == rows_a_turn * turns
+    with Store.open(tmp_path / "j") as store:
+        assert (store.recovery.batches, store.sequence) == (batches, rows_a_turn * turns)
+
+
+def test_a_lone_row_goes_at_once(tmp_path):
+    told = Told()
+
+    async def scene(host):
+        host.submit(hold(1), told.as_(1))
+        await asyncio.sleep(0)
+        assert told.codes() == [(1, MeterEvent.HELD)]
+
+    play(tmp_path / "j", scene)
 
 
 def test_holds_that_expire_between_are_nobodys_answer(tmp_path):

@@ -3,7 +3,8 @@
 Theory of operation. A call hands in one row and goes on with its work; at the end of the event loop's turn all rows that were
 handed in are stamped, written to the journal as one batch, applied, and each caller is told its event. Someone else waits for
 the disk meanwhile. Rows that are handed in before the disk has answered wait, and are the next batch: the slower the disk, the
-larger the batches.
+larger the batches. A batch costs the loop as much as a dozen rows, so under load it is not closed while each turn of the loop
+still brings rows (`GATHER_TURNS` at most): a lone row goes at once, and who is gathered would have waited for the loop anyway.
 
 | step | embedded (`Store`) | shared (a journal that others write too) |
 |---|---|---|
@@ -40,6 +41,8 @@ RETRY_S = 0.2
 """How long is waited before a shared journal that could not be had is tried again."""
 ROWS_MAX = 4096
 """The most rows of one batch: what comes at once beyond them is the next one."""
+GATHER_ROWS, GATHER_TURNS = 64, 4
+"""A batch of fewer rows waits for more as long as each turn of the loop brings some, and no more turns than that."""
 Rows = NDArray[np.int64]
 EMPTY: Rows = np.empty((0, ROW_WORDS), dtype=np.int64)
 Heard = Callable[[Sequence[int] | None], None]
@@ -141,6 +144,8 @@ class GroupHost:
         self._groups: deque[tuple[list[Row], HeardAll]] = deque()
         self._flying: tuple[list[Heard], HeardAll | None] | None = None
         self._busy = self._due = False
+        self._seen = self._turns = 0
+        """How many rows the batch that is being gathered had a turn ago, and for how many turns it has been."""
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._work: SimpleQueue[tuple[Rows, int] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -207,8 +212,17 @@ class GroupHost:
     def _schedule(self) -> None:
         if self._loop is None:
             raise InvariantBroken("group host", "a row was handed in before start")
-        self._due = True
-        self._loop.call_soon(self._flush)
+        self._due, self._seen, self._turns = True, 1, 0
+        self._loop.call_soon(self._gather)
+
+    def _gather(self) -> None:
+        """Close the batch, unless this turn of the loop has brought rows and the next may bring more."""
+        count = len(self._rows)
+        if self._seen < count < GATHER_ROWS and self._turns < GATHER_TURNS and self._loop is not None:
+            self._seen, self._turns = count, self._turns + 1
+            self._loop.call_soon(self._gather)
+        else:
+            self._flush()
 
     # --- one batch ---
 
@@ -347,7 +361,7 @@ class GroupHost:
         while waiting and waiting[0][0] <= durable:
             waiting.popleft()[1]()
         if self._rows or self._groups:
-            self._flush()
+            self._schedule()
         elif self._idle is not None:
             self._idle.set()
 
