@@ -125,11 +125,13 @@ def test_a_full_queue_drops_and_counts_and_never_waits(vocabularies):
     desk = AuditDesk(vocabularies, heard=held, queue_calls_max=3)
     assert desk.offer(call(0))
     assert held.reached.wait(WAIT_S)
+    assert not desk.turns_away()
     assert [desk.offer(call(key)) for key in range(1, 6)] == [True, True, True, False, False]
+    assert desk.turns_away()
     held.go.set()
     desk.close()
     assert [heard.judgements[0].key for heard in held.heard] == [0, 1, 2, 3]
-    assert (desk.counts.offered, desk.counts.heard, desk.counts.dropped) == (6, 4, 2)
+    assert (desk.counts.offered, desk.counts.heard, desk.counts.dropped) == (7, 4, 3)
 
 
 def test_the_queue_is_bounded_in_characters(vocabularies):

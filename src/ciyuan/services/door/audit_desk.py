@@ -5,14 +5,14 @@
     desk.report()                   # what was found so far
     desk.close()                    # counts what is waiting, keeps the state
 
-Theory of operation. The door offers each finished call. A share of them, chosen by the request's key, is put in a queue that
-is bounded in calls and in characters; where it is full the call is dropped and counted, so that a burst costs the audit a
-sample and the door nothing. One thread takes the calls in order, counts their texts (the tokenizers let go of the
-interpreter's lock while they do), and tells the audit machine. It rests after each so as to take a quarter of a core at
-most, so that on a machine of one core the door is not kept waiting; at the end it does not rest. What the machine says goes
-to `heard`, on that thread: a door with an event loop passes `call_soon_threadsafe`. The state is kept at the path every so
-many calls and at the end, written aside and put in place at once; calls heard since are lost in a crash, and the machine
-goes on from what was kept. Nothing that is owed depends on it.
+Theory of operation. The door offers each finished call. A share of them, chosen by the request's key, is put in a queue that is
+bounded in calls and in characters; where it is full the call is dropped and counted, so that a burst costs the audit a sample
+and the door nothing. One thread takes the calls in order, counts their texts (the tokenizers let go of the interpreter's lock
+while they do), and tells the audit machine. After `SLICE_NS` of work, or when nothing is left, it rests so as to take a quarter
+of a core at most, and for `REST_S` at least, while calls gather: each time it wakes it takes the interpreter from the door, so
+it wakes seldom. At the end it does not rest. What the machine says goes to `heard`, on that thread: a door with an event loop
+passes `call_soon_threadsafe`. The state is kept at the path every so many calls and at the end, written aside and put in place
+at once; calls heard since are lost in a crash, and the machine goes on from what was kept. Nothing that is owed depends on it.
 
 A share is chosen by a hash of the key with a salt, not by chance: the same call is always in or always out, and who knows the
 key but not the salt cannot tell which.
@@ -46,6 +46,7 @@ QUEUE_CHARS_MAX = 64 * 2**20
 SAVE_CALLS = 1_000
 BUSY_PERCENT = 25
 """Of a core, what the thread may take at most while the door works: a call of 4 kB is about a millisecond of counting."""
+SLICE_NS, REST_S = 4 * 10**6, 0.02
 SHARE_WHOLE = 10_000
 """A share of all, in ten-thousandths."""
 
@@ -163,6 +164,15 @@ class AuditDesk:
             self._turn.notify()
         return True
 
+    def turns_away(self) -> bool:
+        """Whether the queue is full now: then a call counts as dropped, and need not be put together to be offered."""
+        if len(self._queue.calls) < self._calls_max:
+            return False
+        with self._turn:
+            self.counts.offered += 1
+            self.counts.dropped += 1
+        return True
+
     def report(self) -> tuple[SupplierReport, ...]:
         """What was found so far, by supplier."""
         with self._book:
@@ -195,6 +205,7 @@ class AuditDesk:
 
     def _work(self) -> None:
         try:
+            busy_ns = 0
             while (call := self._next()) is not None:
                 began_ns = self._clock_ns()
                 sample = sample_of(call, self._vocabularies)
@@ -207,7 +218,10 @@ class AuditDesk:
                     due = self.counts.heard % self._save_calls == 0
                 if due:
                     self.save()
-                self._closing.wait(rest_s(self._clock_ns() - began_ns, self._busy_percent))
+                busy_ns += self._clock_ns() - began_ns
+                if busy_ns >= SLICE_NS or not self._queue.calls:
+                    self._closing.wait(max(REST_S, rest_s(busy_ns, self._busy_percent)))
+                    busy_ns = 0
         except Exception as error:  # whatever it is, the door goes on and the operator is told
             with self._turn:
                 self.failure = f"{type(error).__name__}: {error}"

@@ -36,6 +36,8 @@ class AuditHook:
         outcome = attempt.outcome
         if outcome is None or outcome.charge is not Charge.CLAIMED or not attempt.keeps_text:
             return
+        if self.desk.turns_away():
+            return
         ask, offer = attempt.call.ask, attempt.offer
         visible, reasoning = _joined(attempt)
         claim = outcome.ending.claim
