@@ -6,7 +6,7 @@ means is its `Handler`'s; the handler answers through the connection that it was
 | the handler says | the connection |
 |---|---|
 | `respond` | writes a whole answer |
-| `begin`, `pass_on`, `finish` | writes a head, then pieces as they come (chunked; to the end for HTTP/1.0), then the last |
+| `begin`, `pass_on`, `finish` | writes a head with the first piece, then more (chunked; to the end for HTTP/1.0), then the last |
 | `break_off` | ends an answer that has begun and can't go on: the client sees that it is not whole |
 
 Requests on one connection are answered in their order; one that comes while another is being answered waits (pipelining), and
@@ -103,6 +103,8 @@ class ClientConnection(asyncio.Protocol):
         self._keep_alive, self._version_1_0, self._refused = True, False, False
         self._bodiless = False
         """Whether only the head of an answer is wanted."""
+        self._head = b""
+        """The head of an answer that was begun, until its first piece is written."""
         self._continues = False
         """Whether leave to send a body is owed, as soon as the answer before it is written."""
         self._phase = Phase.IDLE
@@ -261,29 +263,34 @@ class ClientConnection(asyncio.Protocol):
         self._answered()
 
     def begin(self, status: int, headers: bytes) -> None:
-        """Write the head of an answer whose length is not known."""
+        """The head of an answer whose length is not known; it is written with what `pass_on` or `finish` brings next."""
         self.begun = True
         if self._version_1_0:
             self._keep_alive = False
         if self._transport is not None:
             how = b"" if self._version_1_0 else b"transfer-encoding: chunked\r\n"
             close = b"" if self._keep_alive else b"connection: close\r\n"
-            self._transport.write(b"HTTP/1.1 %b\r\n%b%b%b\r\n" % (_reason(status), headers, how, close))
+            self._head = b"HTTP/1.1 %b\r\n%b%b%b\r\n" % (_reason(status), headers, how, close)
 
     def pass_on(self, piece: bytes) -> None:
         """Write a piece (not empty) of an answer that was begun."""
         if self._transport is not None:
-            self._transport.write(piece if self._version_1_0 else b"%x\r\n%b\r\n" % (len(piece), piece))
+            head, self._head = self._head, b""
+            if self._version_1_0:
+                self._transport.write(head + piece)
+            else:
+                self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(piece), piece))
 
     def finish(self, piece: bytes = b"") -> None:
         """Write the last piece, if there is one, and the end."""
         if self._transport is not None:
+            head, self._head = self._head, b""
             if self._version_1_0:
-                self._transport.write(piece)
+                self._transport.write(head + piece)
             elif piece:
-                self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
+                self._transport.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(piece), piece))
             else:
-                self._transport.write(b"0\r\n\r\n")
+                self._transport.write(head + b"0\r\n\r\n")
         self._answered()
 
     def break_off(self) -> None:
