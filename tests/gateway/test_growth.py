@@ -21,6 +21,7 @@ from ciyuan.gateway import (
     tick_row,
     void_row,
 )
+from ciyuan.gateway.growth import HEAP_ROOM
 from ciyuan.gateway.machine import Meter
 from ciyuan.ledger.machine import Ledger
 from tests.gateway.twins import ADA, NORTH, a_market, list_row, matrix, who
@@ -137,7 +138,7 @@ def test_the_heap_forgets_holds_that_have_ended():
         keys = range(start, start + 8)
         twins.fast.apply(matrix([hold_row(1, key, who(), 1, 1, 10**9) for key in keys]))
         twins.fast.apply(matrix([void_row(1, key) for key in keys]))
-    assert len(twins.fast._book.heap) <= 128
+    assert len(twins.fast._book.heap) <= HEAP_ROOM
 
 
 def test_an_array_that_may_not_be_written_to_is_read_as_it_is():

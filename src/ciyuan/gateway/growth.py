@@ -43,6 +43,8 @@ from ciyuan.gateway.messages import MeterCommand, RequestState
 
 FIRST_ROOM = 64
 """Rows that each table of a new book has room for."""
+HEAP_ROOM = 1024
+"""Entries that a heap has room for when it is made anew: that is done when it is full, and few holds are pending at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def grown(book: MeterBook, rows: Matrix) -> MeterBook:
 
 def with_heap(book: MeterBook, entries: Matrix, more: int) -> MeterBook:
     """With `entries` (n, 2) as the heap (what is sorted is a heap) and room for `more`."""
-    heap = np.zeros((_room(2 * len(entries) + more), 2), np.int64)
+    heap = np.zeros((_room(max(HEAP_ROOM, 2 * len(entries) + more)), 2), np.int64)
     heap[: len(entries)] = entries[np.lexsort((entries[:, 1], entries[:, 0]))]
     book.scalars[HEAP_SIZE] = len(entries)
     return book._replace(heap=heap)
