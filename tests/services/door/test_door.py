@@ -57,6 +57,18 @@ def test_a_whole_answer_goes_through_as_it_came_and_is_charged_by_its_usage(tmp_
     run(tmp_path, scene)
 
 
+def test_a_call_that_was_answered_points_no_more_at_its_attempt_unless_someone_looks_later(tmp_path):
+    async def scene(stand):
+        for stream, keeps in ((False, False), (True, False), (True, True)):
+            stand.door.keeps_calls = keeps
+            assert (await stand.chat(stream=stream))[0] == 200
+            await stand.settled()
+            call = stand.calls[-1]
+            assert (len(call.attempts), call.choice is not None) == (int(keeps), keeps)
+
+    run(tmp_path, scene)
+
+
 def test_a_stream_goes_through_without_the_usage_that_only_we_asked_for(tmp_path):
     async def scene(stand):
         status, headers, body = await stand.chat(stream=True)

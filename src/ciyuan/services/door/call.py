@@ -259,6 +259,15 @@ class Call:
             self._tell(self.door.words_of_failure(attempt))
         else:
             connection.respond(attempt.shown_status, self.headers(attempt), body)
+        if len(self.attempts) == 1 and not self.door.keeps_calls:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Point no more at the one attempt, which points back: what points in a circle waits for the collector of cycles, whose
+        search costs more than all else that is done to end a call.
+        """
+        self.attempts.clear()
+        self.choice = None
 
     # --- the client ---
 

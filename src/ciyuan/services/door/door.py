@@ -83,6 +83,8 @@ class Door:
         """Told of every attempt that has ended, before it is settled."""
         self.on_call: list[Callable[[Call], None]] = []
         """Told of every call that has ended, and of every refusal before one."""
+        self.keeps_calls = False
+        """Whether one who was told of a call looks at its attempts later."""
         self.on_refusal: list[Callable[[DoorRefusal, Key | None], None]] = []
         self.keeps_text: Callable[[int], bool] = _never
         """Whether what an attempt delivers is kept until it has been counted, by the attempt's request."""

@@ -117,12 +117,14 @@ class Telemetry:
                             remedy="Mend the variable OTEL_... that it speaks of.") from fault  # fmt: skip
         if self._spans is not None:
             self._door.on_call.append(self._ended)
+            self._door.keeps_calls = True
 
     async def stop(self) -> bool:
         """Send what waits and end; whether all of it was taken in time. The second time does nothing."""
         spans, metrics, self._spans, self._metrics = self._spans, self._metrics, None, None
         if spans is not None:
             self._door.on_call.remove(self._ended)
+            self._door.keeps_calls = False
             self._make(spans, len(self._waiting))
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
