@@ -31,7 +31,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 # A cached kernel does not see that a module it took constants or helpers from has changed: its cache goes with any of them.
-$(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/ciyuan/gateway/*.py src/ciyuan/exchange/*.py src/ciyuan/clearing/*.py)
+$(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/ciyuan/gateway/*.py src/ciyuan/exchange/*.py src/ciyuan/clearing/*.py src/ciyuan/factory/*.py)
 	@find src -name '*.nbi' -delete -o -name '*.nbc' -delete
 	$(BIN)/python -m ciyuan.services.warm
 	touch $@

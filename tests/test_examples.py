@@ -144,6 +144,31 @@ def test_cost_of_a_token():
     assert "unserved: 0 tokens" in said
 
 
+def test_plan_a_gigawatt():
+    """The best split of plant_1gw.toml leaves more than the equal one; endless demand would earn more, if it existed."""
+    said = example("plan_a_gigawatt.py")
+    splits = {
+        name: (int(revenue.replace(",", "")), int(margin.replace(",", "")))
+        for name, revenue, margin in re.findall(
+            r"^(optimal|equal|keynote|unlimited) +([-\d,]+) +([-\d,]+)", said, re.MULTILINE
+        )
+    }
+    assert set(splits) == {"optimal", "equal", "keynote", "unlimited"}
+    assert splits["optimal"][1] > splits["equal"][1]
+    assert splits["unlimited"][0] > splits["keynote"][0]
+    sizes = re.findall(r"^ +[\d,]+ MW +earns +([\d,]+) +costs", said, re.MULTILINE)
+    earns = [int(usd.replace(",", "")) for usd in sizes]
+    assert earns == sorted(earns, reverse=True), "one more megawatt is worth ever less"
+
+
+@pytest.mark.parametrize(("name", "tiers"), [("plant.toml", 5), ("plant_1gw.toml", 5), ("keynote.toml", 4)])
+def test_the_plants_are_planned(name: str, tiers: int):
+    plan = json.loads(ciyuan("factory", "plan", f"examples/{name}", "--json"))
+    assert len(plan["tiers"]) == tiers
+    assert 0 < plan["drawn_mw"] <= plan["power_mw"]
+    assert plan["revenue_usd_per_hour"] > 0
+
+
 def test_fix_a_day():
     said = example("fix_a_day.py")
     assert "seller 5 set aside: 1.9000 against the others' 0.9525" in said

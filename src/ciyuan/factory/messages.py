@@ -30,6 +30,15 @@ class Provenance(StrEnum):
     """Computed beyond what was measured."""
 
 
+class Scenario(StrEnum):
+    """How a plant is split, and what its tiers sell."""
+
+    OPTIMAL = "optimal"
+    EQUAL = "equal"
+    KEYNOTE = "keynote"
+    UNLIMITED = "unlimited"
+
+
 @dataclass(frozen=True, slots=True)
 class Chip:
     """An accelerator, one GPU of it. Absent figures are None: nobody published one that was found.

@@ -23,7 +23,7 @@ class OperatingPoints:
     and `output_tokens` out. `tpot_s` is the mean time between two output tokens that a user sees, prompts of others included;
     `ttft_s` the mean time to first token without queueing. Rates are per GPU of the whole replica, prefill GPUs included.
     `memory_use` and `arithmetic_use` are achieved bytes/s and FLOP/s as shares of the chip's peak, 0 to 1: what
-    its power follows from.
+    its power follows from. `prompt_share` is the share of the GPUs' time that reads prompts; GPUs that only read count whole.
     """
 
     chip: str
@@ -41,6 +41,7 @@ class OperatingPoints:
     input_tokens_per_s_per_gpu: Reals
     memory_use: Reals
     arithmetic_use: Reals
+    prompt_share: Reals
     low: Reals
     high: Reals
     provenance: Provenance

@@ -1,5 +1,5 @@
-"""The command line: `ciyuan run | verify | report | exchange | margin | clearing`, and for the gateway `serve | key | budget |
-balance | supplier | usage | invoice | firewall`. It parses, calls and prints; imports are late.
+"""The command line: `ciyuan run | verify | report | factory | exchange | margin | clearing`, and for the gateway `serve | key |
+budget | balance | supplier | usage | invoice | firewall`. It parses, calls and prints; imports are late.
 
 Exit status: 0 done; 1 verified and found different; 2 malformed input, nothing was changed; 3 a journal is damaged;
 4 a law of the market is broken; 5 the disk failed; 130 interrupted.
@@ -19,6 +19,7 @@ from ciyuan.basics.errors import CiyuanError, InvariantBroken, JournalCorrupt, M
 from ciyuan.services.clearing_cli import clearing_app
 from ciyuan.services.door.registry_key_cli import key_app
 from ciyuan.services.exchange_cli import exchange_app
+from ciyuan.services.factory_cli import factory_app
 from ciyuan.services.firewall_cli import firewall_app
 from ciyuan.services.gateway_cli import balance_app, budget_app, supplier_app
 from ciyuan.services.margin_cli import margin_app
@@ -48,6 +49,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(factory_app, name="factory")
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(margin_app, name="margin")
 app.add_typer(clearing_app, name="clearing")

@@ -28,6 +28,10 @@ from ciyuan.exchange.contract import Contract, ContractKind
 from ciyuan.exchange.machine import Exchange
 from ciyuan.exchange.messages import ExchangeEvent, SessionState, tick_row
 from ciyuan.exchange.room import Room
+from ciyuan.factory.scheduler import simulate
+from ciyuan.factory.scheduler_terms import Cluster, EngineTerms
+from ciyuan.factory.scheduler_trace import trace_of
+from ciyuan.factory.step import StepTime
 from ciyuan.gateway.machine import Meter
 from ciyuan.gateway.messages import (
     LimitUnit,
@@ -68,6 +72,7 @@ def warm() -> None:
     exchange.apply(np.array([tick_row(0)], dtype=np.int64))
     for machine in (ledger, meter, exchange, _warm_clearing(ledger)):
         machine.restore(machine.snapshot())
+    _warm_scheduler()
 
 
 def _warm_meter(ledger: Ledger) -> Meter:
@@ -105,6 +110,12 @@ def _warm_meter(ledger: Ledger) -> Meter:
         leg_used_row(0, 3, int(Leg.SEARCHES), 1),
     ))  # fmt: skip
     return meter
+
+
+def _warm_scheduler() -> None:
+    """A scheduler that has served one request whose prompt has a hash."""
+    step = StepTime(1, 1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100, 1)
+    simulate(trace_of([0.0], [1], [2], hashes=[["prompt"]]), Cluster(EngineTerms(step)))
 
 
 def _warm_clearing(ledger: Ledger) -> ClearingHouse:
