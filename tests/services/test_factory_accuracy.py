@@ -86,11 +86,11 @@ def test_the_shipped_constants_predict_the_folder_and_the_worst_are_explained():
 
 def test_offline_rates_with_a_model_left_out():
     runs = read_offline(FACTORY, shipped().fitted.constants)
-    assert len(runs) > 30
+    assert len(runs) > 40
     factors = fit_offline(runs)
     learnt = np.array([abs(np.exp(factors.log_factor(run.submission) - run.log_error) - 1) for run in runs])
     left_out = np.abs(families_left_out(runs) / np.array([run.measured for run in runs]) - 1)
-    assert learnt.mean() < 0.12 < left_out.mean() < 0.35
+    assert learnt.mean() < 0.12 < left_out.mean() < 0.25
 
 
 def test_a_folder_with_one_table_is_read_and_one_with_none_refused(tmp_path):

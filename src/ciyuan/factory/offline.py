@@ -2,13 +2,18 @@
 
 The rate is that of the best layout at the best number of running sequences that memory and engine allow:
 
-    tokens/s per GPU = max over layouts and B up to the held of B / TPOT(B) / GPUs
+    tokens/s per GPU = max over layouts and B up to the held of B / TPOT(B) / GPUs x kept
+    kept             = 1 - drain / time
+    time             = max(`RUN_SECONDS`, requests x output tokens x TPOT(B) / B + drain)
+    drain            = integral over steps k of step(B x share of requests longer than k) - output tokens x step(B)
+
+A run ends when its longest answers do, with ever fewer sequences beside them; lengths are taken as exponential, cut at the
+benchmark's limit. As nobody waits for a token, models may also be cut into pipeline stages, which need no fast links.
 
 Submissions are tuned for months, and software ages: what they reach beyond or below the constants of serving is learnt on the
-logarithm, as slopes on physical shares of the time (`SLOPES`: prompts, overhead, sequences, experts' arithmetic, and the
-years by
-which the software is older than `REFERENCE_DAY`) and factors by architecture, chip, precision, round and model family
-(`SPREADS`), each shrunk towards none by a normal prior. A family that was not measured adds its spread to the band.
+logarithm, as slopes (`SLOPES`: on the share of the time that goes by sequences, and on the years by which the software is
+older than `REFERENCE_DAY`) and factors by architecture, chip, precision, round, model family, and family in a round
+(`SPREADS`), each shrunk towards none by a normal prior. What was not measured adds its spread to the band.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,41 +24,72 @@ import numpy as np
 
 from ciyuan.factory.calibration import BAND_QUANTILE
 from ciyuan.factory.constants import Constants
-from ciyuan.factory.layout import SEQUENCES_MAX, Layout, sensible_layouts
+from ciyuan.factory.layout import SEQUENCES_MAX, Engine, Layout, check_engine, sequences_held
 from ciyuan.factory.messages import Chip
 from ciyuan.factory.model import Model, Precision
-from ciyuan.factory.roofline import Roofline
-from ciyuan.factory.work import Reals, Shape, Work, as_column, stacked, taken, work_of
+from ciyuan.factory.roofline import Roofline, Times
+from ciyuan.factory.work import Reals, Shape, Work, as_column, stacked, work_of
 
-GPUS_MAX = 8
+SERVER_GPUS = 8
 LOADS = 24
+DRAIN_POINTS = 32
+HALVINGS = 60
+RUN_SECONDS = 600.0
+"""The least that a run may last (MLPerf's LoadGen)."""
+SIZES = (1, 2, 4, 8)
+"""Of tensor groups and pipelines."""
 NOISE = 0.05
 FREEDOM = 4.0
 """Of the noise's t distribution."""
 ROUNDS = 12
-SPREADS = {"architecture": 0.05, "chip": 0.10, "precision": 0.08, "round": 0.05, "family": 0.30}
-"""Standard deviations of the priors of log factors: how far groups of each kind are expected to differ."""
-SLOPES = {"one": 0.1, "prompts": 0.05, "overhead": 0.05, "sequences": 0.3, "experts": 0.3, "years": 0.1}
+SPREADS = {
+    "architecture": 0.05,
+    "chip": 0.10,
+    "precision": 0.08,
+    "round": 0.05,
+    "family": 0.21,
+    "software": 0.21,
+}
+"""Standard deviations of the priors of log factors: how far groups of each kind are expected to differ. "software" is a family's
+in one round, which the next round does not have: half of the variance between families is taken to be of that kind."""
+SLOPES = {"one": 0.1, "sequences": 0.3, "years": 0.1}
 """The same of the slopes; "one" is a factor that all share."""
 REFERENCE_DAY = date(2026, 4, 1)
 ROUND_DAYS = {"v4.0": date(2024, 3, 27), "v4.1": date(2024, 8, 28), "v5.0": date(2025, 4, 2), "v5.1": date(2025, 9, 9),
               "v6.0": date(2026, 4, 1)}  # fmt: skip
 """When MLCommons published each round."""
 DAYS_PER_YEAR = 365.25
-SHAPES = {
-    "gptj": Shape(919, 69),
-    "llama2-70b": Shape(294, 294),
-    "mixtral-8x7b": Shape(282, 146),
-    "llama3.1-8b": Shape(778, 73),
-    "llama3.1-405b": Shape(9428, 684),
-    "deepseek-r1": Shape(800, 3886),
+ALL_LAYOUTS_SINCE = ROUND_DAYS["v5.0"]
+"""The first round that ran language models as pipelines (Llama-3.1-405B). Before it, NVIDIA's and its partners' configurations
+have tensor groups only, over PCIe where there is nothing faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Requests of mean `shape`, answers cut at `output_tokens_max`, `samples` of them in a run on a server of
+    `SERVER_GPUS`; each request runs as `beams` sequences."""
+
+    shape: Shape
+    output_tokens_max: int
+    samples: int
+    beams: int = 1
+
+
+BENCHMARKS = {
+    "gptj": Benchmark(Shape(919, 69), 128, 13368, beams=4),
+    "llama2-70b": Benchmark(Shape(294, 294), 1024, 24576),
+    "mixtral-8x7b": Benchmark(Shape(282, 146), 1024, 15000),
+    "llama3.1-8b": Benchmark(Shape(778, 128), 128, 13368),
+    "llama3.1-405b": Benchmark(Shape(9428, 684), 20000, 8313),
+    "deepseek-r1": Benchmark(Shape(800, 3886), 20000, 26328),
 }
-"""Mean tokens in and out of MLPerf's benchmarks, by the start of their name. GPT-J's are of CNN/DailyMail articles; it is
-the one that
-searches with `BEAMS` beams. Sources: MLCommons' task force reports on Inference v4.0, v5.0 and v5.1; reference
-implementations."""
-BEAMS = 4
-"""Sequences that GPT-J's benchmark keeps for each request."""
+"""MLPerf's benchmarks by the start of their name.
+
+Sources: MLCommons' task force reports on Inference v4.0, v5.0 and v5.1 and reference implementations (lengths, limits; samples
+are the data sets); NVIDIA's v5.1 configurations: DeepSeek-R1 runs six times its data set of 4,388, and Llama-3.1-8B expects
+1,100 requests/s of 8 B200, which are 128 tokens each. That is its limit, and the 611 characters of its reference's mean answer.
+"""
+SHAPES = {name: benchmark.shape for name, benchmark in BENCHMARKS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +102,11 @@ class Submission:
     round: str
     family: str
     columns: Mapping[str, float]
+
+    @property
+    def software(self) -> str:
+        """The software that the round had for the family."""
+        return f"{self.family} {self.round}"
 
     def terms(self) -> dict[tuple[str, str], float]:
         """What each term of the correction is multiplied by."""
@@ -103,13 +144,14 @@ class OfflineFactors:
 
 @dataclass(frozen=True, slots=True)
 class Saturated:
-    """The best of a chip and model: output tokens/s per GPU, the layout, the sequences that each engine runs there, and
-    what share of the time goes to what (the columns of `SLOPES` but for the years)."""
+    """The best of a chip and model: output tokens/s per GPU, the layout, the sequences that each engine runs there, the share
+    of the time that goes by sequences (sampling, scheduling), and the share of the steady rate that the run keeps."""
 
     tokens_per_s_per_gpu: float
     layout: Layout
     sequences: float
-    shares: Mapping[str, float]
+    sequence_share: float
+    kept: float
 
 
 def years_before(round_name: str) -> float:
@@ -118,53 +160,114 @@ def years_before(round_name: str) -> float:
     return (day - REFERENCE_DAY).days / DAYS_PER_YEAR
 
 
-def shape_of(benchmark: str) -> Shape | None:
-    """The request shape of an MLPerf benchmark; None for one that is not known."""
-    name = benchmark.lower().replace("_", ".")
-    return next((shape for start, shape in SHAPES.items() if name.startswith(start)), None)
+def tensor_only_in(round_name: str) -> bool:
+    """Whether submissions of a round had tensor groups only; those of an unknown, newer one have all layouts."""
+    return ROUND_DAYS.get(round_name, REFERENCE_DAY) < ALL_LAYOUTS_SINCE
 
 
-def saturated(chip: Chip, model: Model, precision: Precision, shape: Shape, constants: Constants, *,
-              gpus_max: int = GPUS_MAX, beams: int = 1) -> Saturated:  # fmt: skip
-    """The best rate over the sensible layouts of up to `gpus_max` GPUs. Raises Malformed if none fits.
+def benchmark_of(name: str) -> Benchmark | None:
+    """The MLPerf benchmark that a result names; None for one that is not known."""
+    plain = name.lower().replace("_", ".")
+    return next((benchmark for start, benchmark in BENCHMARKS.items() if plain.startswith(start)), None)
 
-    With `beams`, each request runs as so many sequences, of which one's tokens count; its prompt is read and kept once.
+
+def saturated(chip: Chip, model: Model, precision: Precision, benchmark: Benchmark, constants: Constants, *,
+              gpus: int = SERVER_GPUS, tensor_only: bool = False) -> Saturated:  # fmt: skip
+    """The best rate over the layouts of a system of `gpus` GPUs, or over its tensor groups. Raises Malformed if none fits.
+
+    Of a request's beams one's tokens count; their prompt is read and kept once.
     """
-    layouts = sensible_layouts(chip, model, precision, shape.tokens, gpus_max)
+    shape = benchmark.shape
+    layouts = _layouts(chip, model, precision, shape.tokens, min(gpus, SERVER_GPUS), tensor_only)
     work = stacked([work_of(chip, model, precision, layout, shape) for layout in layouts])
-    if beams > 1:
-        work = _shared_prompts(work, beams)
+    work = _staged(work, np.array([float(layout.decode.pipeline) for layout in layouts]))
+    if benchmark.beams > 1:
+        work = _shared_prompts(work, benchmark.beams)
     roofline = Roofline(as_column(work), constants)
     sequences = work.held[:, None] * np.geomspace(1.0 / 64.0, 1.0, LOADS)[None, :]
-    rate = sequences / roofline.tpot(sequences) / work.gpus[:, None] / beams
-    row, column = np.unravel_index(int(np.argmax(rate)), rate.shape)
-    return Saturated(float(rate[row, column]), layouts[row], float(sequences[row, column]),
-                     _shares(taken(work, np.array([row])), constants, sequences[row, column]))  # fmt: skip
+    times = roofline.times(sequences)
+    kept = _kept(roofline, times, benchmark, constants)
+    rate = times.sequences / times.tpot / work.gpus[:, None] / benchmark.beams * kept
+    best = np.unravel_index(int(np.argmax(rate)), rate.shape)
+    return Saturated(float(rate[best]), layouts[best[0]], float(times.sequences[best]),
+                     float(times.sequence[best] / times.tpot[best]), float(kept[best]))  # fmt: skip
 
 
-def _shares(work: Work, constants: Constants, sequences: float) -> dict[str, float]:
-    """How the time per token divides; `work` has one row."""
-    times = Roofline(work, constants).times(sequences)
-    flops = work.expert_flops_s / (work.dense_s + work.expert_flops_s)
-    busy = (times.arithmetic + times.prompts_per_token) / times.tpot
-    figures = {
-        "one": np.ones(1),
-        "prompts": times.prompts_per_token / times.tpot,
-        "overhead": times.overhead / times.tpot,
-        "sequences": times.sequence / times.tpot,
-        "experts": busy * flops,
-    }
-    return {name: float(figure[0]) for name, figure in figures.items()}
+def _layouts(chip: Chip, model: Model, precision: Precision, context: float, gpus_max: int,
+             tensor_only: bool) -> tuple[Layout, ...]:  # fmt: skip
+    """What fits of tensor groups of any size within a server and, unless `tensor_only`, of pipelines of them and of experts
+    spread over tensor groups or data-parallel attention."""
+    engines = [Engine(tensor=size) for size in SIZES if size <= gpus_max]
+    if not tensor_only:
+        engines += [
+            Engine(tensor=tensor, pipeline=stages)
+            for tensor in SIZES
+            for stages in SIZES[1:]
+            if tensor * stages <= gpus_max
+        ]
+    if model.experts and not tensor_only:
+        for size in (size for size in SIZES[1:] if size <= gpus_max):
+            engines += [Engine(tensor=size, expert=size), Engine(data=size, expert=size)]
+    fitting = [engine for engine in engines if sequences_held(chip, model, precision, engine, context) >= 1]
+    if not fitting:
+        check_engine(chip, model, precision, max(engines, key=lambda engine: engine.gpus), context)
+    return tuple(Layout(engine) for engine in fitting)
+
+
+def _staged(work: Work, stages: Reals) -> Work:
+    """The work of engines of so many pipeline stages (n,): their sequences run as so many groups in turn, for each of which a
+    stage reads its weights, and each stage reduces its own layers only."""
+    return replace(
+        work,
+        weights_s=work.weights_s * stages,
+        experts_s=work.experts_s * stages,
+        expert_miss=work.expert_miss ** (1.0 / stages),
+        reduce_s=work.reduce_s / stages,
+        prompt_reduce_s=work.prompt_reduce_s / stages,
+    )
+
+
+def _kept(roofline: Roofline, times: Times, benchmark: Benchmark, constants: Constants) -> Reals:
+    """The share of the steady rate that a run keeps, (n, loads), as its last requests run out.
+
+    The longest of n exponential lengths is ln(n) + Euler's constant times their scale, in the mean.
+    """
+    output, most = benchmark.shape.output_tokens, float(benchmark.output_tokens_max)
+    scale = length_scale(output, most)
+    engines = SERVER_GPUS / roofline.work.gpus
+    running = times.sequences
+    last = np.minimum(most, scale * (np.log(np.maximum(running * engines, 1.0)) + np.euler_gamma))
+    steps = last[:, :, None] * ((np.arange(DRAIN_POINTS) + 0.5) / DRAIN_POINTS)
+    left = Roofline(as_column(roofline.work), constants).times(running[:, :, None] * np.exp(-steps / scale))
+    drain = np.maximum(left.step.mean(axis=2) * last - output * times.step, 0.0)
+    requests = benchmark.samples / engines
+    steady = requests * benchmark.beams * output * times.tpot / running
+    return np.asarray(1.0 - drain / np.maximum(RUN_SECONDS, steady + drain))
+
+
+def length_scale(mean: float, most: float) -> float:
+    """The scale of the exponential lengths whose mean is `mean` with those beyond `most` cut; infinite if all are.
+
+    Halves the interval that holds the root of scale x (1 - exp(-most / scale)) = mean.
+    """
+    if mean >= most:
+        return np.inf
+    low, high = mean, most * most / (2.0 * (most - mean))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if middle * -np.expm1(-most / middle) < mean else (low, middle)
+    return float(high)
 
 
 def _shared_prompts(work: Work, beams: int) -> Work:
-    """The same work where `beams` sequences share each prompt."""
+    """The same work where `beams` sequences share each prompt: it is read, kept and attended to in memory once."""
     parts = ("prompt_dense_s", "prompt_expert_s", "prompt_attention_s", "prompt_reduce_s")
-    whole = work.input_tokens + work.output_tokens
-    held = work.held * whole * beams / (work.input_tokens + beams * work.output_tokens)
+    before, after = work.input_tokens, work.output_tokens
+    held = work.held * (before + after) * beams / (before + beams * after)
     return replace(
         work,
         **{part: getattr(work, part) / beams for part in parts},
+        cache_s=work.cache_s * (before / beams + after / 2.0) / (before + after / 2.0),
         held=np.minimum(held, SEQUENCES_MAX * work.data),
     )
 

@@ -1,12 +1,14 @@
 """MLPerf Offline results as saturated throughput: measured against physics, the correction, and families left out.
 
 One entry is the median over submissions of a model, chip, precision and round (closed division, valid results): submitters
-of one design differ by a few percent, and a table of rows would count the popular chips twenty times.
+of one design differ by a few percent, and a table of rows would count the popular chips twenty times. The physics is of a
+system with the (lower) median of their GPUs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 
@@ -15,13 +17,14 @@ from ciyuan.factory.constants import Constants
 from ciyuan.factory.messages import Chip
 from ciyuan.factory.model import Model, Precision
 from ciyuan.factory.offline import (
-    BEAMS,
+    SERVER_GPUS,
     OfflineFactors,
     Saturated,
     Submission,
+    benchmark_of,
     fit_factors,
     saturated,
-    shape_of,
+    tensor_only_in,
     years_before,
 )
 from ciyuan.factory.work import Reals
@@ -49,12 +52,13 @@ class OfflineRun:
 
 
 def read_offline(folder: Path, constants: Constants) -> tuple[OfflineRun, ...]:
-    """The entries of a folder's MLPerf table whose request shape is known and which fit into one server; none without a table."""
+    """The entries of a folder's MLPerf table whose request shape is known and which fit into one server; none without
+    a table."""
     if not (folder / TABLE).is_file():
         return ()
     groups: dict[tuple[str, str, Precision, str], list[MlperfResult]] = {}
     for result in mlperf_results(folder / TABLE, names()).rows:
-        if result.scenario == "Offline" and result.division == "closed" and shape_of(result.benchmark):
+        if result.scenario == "Offline" and result.division == "closed" and benchmark_of(result.benchmark):
             key = (result.model, result.chip, result.precision, result.round)
             groups.setdefault(key, []).append(result)
     known_chips, known_models = chips(), models()
@@ -72,7 +76,9 @@ def _entry(
     """The median of results of one kind; None where the model fits no server of the chip's."""
     first = results[0]
     try:
-        physics = predicted(chip, model, first.precision, first.benchmark, constants)
+        gpus = median_low(result.gpus for result in results)
+        physics = predicted(chip, model, first.precision, first.benchmark, constants, gpus=gpus,
+                            tensor_only=tensor_only_in(first.round))  # fmt: skip
     except Malformed:
         return None
     measured = float(np.median([result.tokens_per_s_per_gpu for result in results]))
@@ -85,23 +91,22 @@ def _entry(
     )
 
 
-def predicted(
-    chip: Chip, model: Model, precision: Precision, benchmark: str, constants: Constants
-) -> Saturated:
-    """The physics of a benchmark's requests. Raises Malformed for one whose requests are not known."""
-    shape = shape_of(benchmark)
-    if shape is None:
+def predicted(chip: Chip, model: Model, precision: Precision, benchmark: str, constants: Constants, *,
+              gpus: int = SERVER_GPUS, tensor_only: bool = False) -> Saturated:  # fmt: skip
+    """The physics of a benchmark on a system of `gpus` GPUs (`saturated`). Raises Malformed for one whose requests are not
+    known."""
+    known = benchmark_of(benchmark)
+    if known is None:
         raise Malformed("benchmark", found=benchmark, expected="one of MLPerf's language models",
                         remedy="Name it as its results do, such as llama2-70b-99.")  # fmt: skip
-    beams = BEAMS if benchmark.lower().startswith("gptj") else 1
-    return saturated(chip, model, precision, shape, constants, beams=beams)
+    return saturated(chip, model, precision, known, constants, gpus=gpus, tensor_only=tensor_only)
 
 
 def submission(
     chip: Chip, model: Model, precision: Precision, round_name: str, physics: Saturated
 ) -> Submission:
     """What the correction needs to know."""
-    columns = {**physics.shares, "years": years_before(round_name)}
+    columns = {"one": 1.0, "sequences": physics.sequence_share, "years": years_before(round_name)}
     return Submission(chip.architecture, chip.code, str(precision), round_name, model.code, columns)
 
 
