@@ -30,6 +30,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ciyuan.basics.errors import Malformed
+from ciyuan.gateway.answer_shapes import ErrorBody
 from ciyuan.gateway.sse import Event, SseReader
 from ciyuan.gateway.usage import NO_CLAIM, TOKENS_CLAIM_MAX, Claim, Standing
 
@@ -344,13 +345,7 @@ class Follower(ABC):
             return None
 
 
-class _ErrorBody(msgspec.Struct):
-    error: object = None
-    message: object = None
-    detail: object = None
-
-
-_ERROR_BODY = msgspec.json.Decoder(_ErrorBody)
+_ERROR_BODY = msgspec.json.Decoder(ErrorBody)
 
 
 def error_text(error: object) -> str:

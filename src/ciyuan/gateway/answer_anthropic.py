@@ -16,10 +16,12 @@ Source: docs.claude.com/en/docs/build-with-claude/streaming and docs.claude.com/
 """
 
 from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
 from ciyuan.gateway.answer import Finish, Follower, Said, Told, error_text, json_text
+from ciyuan.gateway.answer_anthropic_shapes import Block, Delta, Event, Message
 from ciyuan.gateway.claims import Fields, merged_usage, messages_claim
 
 FINISHES = {
@@ -32,53 +34,19 @@ FINISHES = {
     "refusal": Finish.REFUSED,
 }
 """What stop reasons mean; one that is not here is OTHER."""
+_NOTHING: Final[Fields] = MappingProxyType({})
 _CALLS = {"tool_use", "server_tool_use", "mcp_tool_use"}
-
-
-class _Block(msgspec.Struct):
-    type: object = None
-    text: object = None
-    thinking: object = None
-    name: object = None
-    input: object = None
-
-
-class _Delta(msgspec.Struct):
-    text: object = None
-    thinking: object = None
-    partial_json: object = None
-    stop_reason: object = None
-
-
-class _Message(msgspec.Struct):
-    type: object = None
-    content: list[_Block] | None = None
-    stop_reason: object = None
-    usage: object = None
-    error: object = None
-
-
-class _Event(msgspec.Struct):
-    type: object = None
-    index: object = 0
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: object = None
-    error: object = None
-
-
-_EVENT = msgspec.json.Decoder(_Event).decode
-_MESSAGE = msgspec.json.Decoder(_Message).decode
+_EVENT = msgspec.json.Decoder(Event).decode
+_MESSAGE = msgspec.json.Decoder(Message).decode
 
 
 class MessagesFollower(Follower):
     """Follows a message, streamed or whole."""
 
-    _usage: Fields = MappingProxyType({})
+    _usage: Fields = _NOTHING
 
     def _read_event(self, name: bytes, data: bytes, told: list[Said]) -> None:
-        event = self._read(_EVENT, _Event, data)
+        event = self._read(_EVENT, Event, data)
         if event is None:
             return
         kind = event.type
@@ -100,7 +68,7 @@ class MessagesFollower(Follower):
             self._fail(error_text(event.error), told)
 
     def _read_whole(self, body: bytes, told: list[Said]) -> None:
-        message = self._read(_MESSAGE, _Message, body)
+        message = self._read(_MESSAGE, Message, body)
         if message is None:
             return
         if message.error is not None or message.type == "error":
@@ -115,7 +83,7 @@ class MessagesFollower(Follower):
         self._hear_usage(message.usage, told, final=True)
         self._ended(told)
 
-    def _hear_close(self, event: _Event, told: list[Said]) -> None:
+    def _hear_close(self, event: Event, told: list[Said]) -> None:
         if event.delta is not None:
             self._hear_finish(event.delta.stop_reason, told)
         self._hear_usage(event.usage, told, final=True)
@@ -131,7 +99,7 @@ class MessagesFollower(Follower):
         elif said is not None:
             self._claimed(messages_claim(said, self.tokens_max), told)
 
-    def _hear_delta(self, delta: _Delta, place: int, told: list[Said]) -> None:
+    def _hear_delta(self, delta: Delta, place: int, told: list[Said]) -> None:
         text = delta.text
         if isinstance(text, str) and text:
             self._add(Told.TEXT, place, text, told)
@@ -140,7 +108,7 @@ class MessagesFollower(Follower):
         elif isinstance(delta.thinking, str) and delta.thinking:
             self._add(Told.REASONING, place, delta.thinking, told)
 
-    def _hear_block(self, block: _Block, place: int, told: list[Said], *, whole: bool) -> None:
+    def _hear_block(self, block: Block, place: int, told: list[Said], *, whole: bool) -> None:
         if isinstance(block.text, str) and block.text:
             self._add(Told.TEXT, place, block.text, told)
         if isinstance(block.thinking, str) and block.thinking:

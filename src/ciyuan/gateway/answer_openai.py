@@ -18,6 +18,13 @@ github.com/ollama/ollama/issues/4357; github.com/sgl-project/sglang/issues/3912.
 import msgspec
 
 from ciyuan.gateway.answer import UNREAD, Finish, Follower, Said, Told, error_text, json_text
+from ciyuan.gateway.answer_openai_shapes import (
+    Audio,
+    Chunk,
+    Embeddings,
+    Function,
+    Message,
+)
 from ciyuan.gateway.claims import chat_claim, embeddings_claim
 
 FINISHES = {
@@ -38,66 +45,11 @@ FAILURES = {"insufficient_system_resource", "network_error", "error"}
 """Finish reasons that mean that the supplier broke off."""
 _DONE = b"[DONE]"
 _TEXT = Told.TEXT
+_CHUNK = msgspec.json.Decoder(Chunk).decode
+_EMBEDDINGS = msgspec.json.Decoder(Embeddings).decode
 
 
-class _Function(msgspec.Struct):
-    name: object = None
-    arguments: object = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: object = None
-    function: _Function | None = None
-
-
-class _Audio(msgspec.Struct):
-    data: object = None
-    transcript: object = None
-
-
-class _Message(msgspec.Struct):
-    content: object = None
-    refusal: object = None
-    reasoning_content: object = None
-    reasoning: object = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-    audio: _Audio | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: object = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    text: object = None
-    finish_reason: object = None
-    usage: object = None
-
-
-class _Groq(msgspec.Struct):
-    usage: object = None
-
-
-class _Chunk(msgspec.Struct):
-    kind: object = msgspec.field(name="object", default=None)
-    choices: list[_Choice] | None = None
-    usage: object = None
-    x_groq: _Groq | None = None
-    error: object = None
-    message: object = None
-
-
-class _Embeddings(msgspec.Struct):
-    data: list[msgspec.Raw] | None = None
-    usage: object = None
-    error: object = None
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk).decode
-_EMBEDDINGS = msgspec.json.Decoder(_Embeddings).decode
-
-
-def _has_more(message: _Message) -> bool:
+def _has_more(message: Message) -> bool:
     """Whether a message holds anything beside a plain text."""
     return (
         message.tool_calls is not None
@@ -117,9 +69,9 @@ class ChoicesFollower(Follower):
             self._ended(told)
             return
         try:
-            chunk: _Chunk | None = _CHUNK(data)
+            chunk: Chunk | None = _CHUNK(data)
         except UNREAD:
-            chunk = self._read_leniently(_Chunk, data)
+            chunk = self._read_leniently(Chunk, data)
         if chunk is None:
             return
         if chunk.error is not None or name == b"error" or chunk.kind == "error":
@@ -127,7 +79,7 @@ class ChoicesFollower(Follower):
         elif not self._hear_plain(chunk, told):
             self._hear_chunk(chunk, told)
 
-    def _hear_plain(self, chunk: _Chunk, told: list[Said]) -> bool:
+    def _hear_plain(self, chunk: Chunk, told: list[Said]) -> bool:
         """Hear a chunk that adds to a text and does nothing else, as nearly all do; false if it is another."""
         choices = chunk.choices
         if choices is None or len(choices) != 1 or chunk.usage is not None:
@@ -154,7 +106,7 @@ class ChoicesFollower(Follower):
         return True
 
     def _read_whole(self, body: bytes, told: list[Said]) -> None:
-        chunk = self._read(_CHUNK, _Chunk, body)
+        chunk = self._read(_CHUNK, Chunk, body)
         if chunk is None:
             return
         if chunk.error is not None or chunk.kind == "error":
@@ -166,7 +118,7 @@ class ChoicesFollower(Follower):
             if not self.failed:
                 self._ended(told)
 
-    def _hear_plain_whole(self, chunk: _Chunk, told: list[Said]) -> bool:
+    def _hear_plain_whole(self, chunk: Chunk, told: list[Said]) -> bool:
         """Hear an answer of one choice that is a text, as nearly all are; false if it is another."""
         choices = chunk.choices
         if choices is None or len(choices) != 1 or chunk.x_groq is not None:
@@ -193,7 +145,7 @@ class ChoicesFollower(Follower):
         self._ended(told)
         return True
 
-    def _hear_chunk(self, chunk: _Chunk, told: list[Said]) -> None:
+    def _hear_chunk(self, chunk: Chunk, told: list[Said]) -> None:
         usage = chunk.usage
         for choice in chunk.choices or ():
             place = choice.index if type(choice.index) is int else 0
@@ -221,7 +173,7 @@ class ChoicesFollower(Follower):
         else:
             self._finish(FINISHES.get(word, Finish.OTHER), place, word, told)
 
-    def _hear_message(self, message: _Message, place: int, told: list[Said]) -> None:
+    def _hear_message(self, message: Message, place: int, told: list[Said]) -> None:
         if isinstance(message.content, list):
             self._hear_parts(message.content, place, told)
         elif message.content and isinstance(message.content, str):
@@ -240,12 +192,12 @@ class ChoicesFollower(Follower):
         if message.audio is not None:
             self._hear_audio(message.audio, place, told)
 
-    def _hear_call(self, function: _Function, place: int, told: list[Said]) -> None:
+    def _hear_call(self, function: Function, place: int, told: list[Said]) -> None:
         for text in (function.name, function.arguments):
             if text is not None and text != "":
                 self._add(Told.TOOL_CALL, place, text if isinstance(text, str) else json_text(text), told)
 
-    def _hear_audio(self, audio: _Audio, place: int, told: list[Said]) -> None:
+    def _hear_audio(self, audio: Audio, place: int, told: list[Said]) -> None:
         if isinstance(audio.transcript, str) and audio.transcript:
             self._add(Told.TEXT, place, audio.transcript, told)
         if isinstance(audio.data, str) and audio.data:
@@ -271,7 +223,7 @@ class EmbeddingsFollower(Follower):
         self.unreadable += 1
 
     def _read_whole(self, body: bytes, told: list[Said]) -> None:
-        read = self._read(_EMBEDDINGS, _Embeddings, body)
+        read = self._read(_EMBEDDINGS, Embeddings, body)
         if read is None:
             return
         if read.error is not None:

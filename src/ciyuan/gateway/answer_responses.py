@@ -20,6 +20,7 @@ Source: platform.openai.com/docs/api-reference/responses-streaming and /response
 import msgspec
 
 from ciyuan.gateway.answer import Finish, Follower, Said, Told, error_text, json_text
+from ciyuan.gateway.answer_responses_shapes import Event, Item, Response
 from ciyuan.gateway.claims import responses_claim
 
 _KINDS = {
@@ -32,46 +33,8 @@ _KINDS = {
 }
 _LAST = {"response.completed", "response.incomplete", "response.failed"}
 _INCOMPLETE = {"content_filter": Finish.REFUSED, "max_output_tokens": Finish.LENGTH}
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    delta: object = None
-    output_index: object = 0
-    response: msgspec.Raw = msgspec.Raw()
-    error: object = None
-    message: object = None
-    code: object = None
-
-
-class _Part(msgspec.Struct):
-    text: object = None
-    refusal: object = None
-
-
-class _Item(msgspec.Struct):
-    type: object = None
-    content: list[_Part] | None = None
-    summary: list[_Part] | None = None
-    name: object = None
-    arguments: object = None
-    input: object = None
-
-
-class _Reason(msgspec.Struct):
-    reason: object = None
-
-
-class _Response(msgspec.Struct):
-    status: object = None
-    error: object = None
-    incomplete_details: _Reason | None = None
-    output: list[_Item] | None = None
-    usage: object = None
-
-
-_EVENT = msgspec.json.Decoder(_Event).decode
-_RESPONSE = msgspec.json.Decoder(_Response).decode
+_EVENT = msgspec.json.Decoder(Event).decode
+_RESPONSE = msgspec.json.Decoder(Response).decode
 
 
 class ResponsesFollower(Follower):
@@ -80,7 +43,7 @@ class ResponsesFollower(Follower):
     def _read_event(self, name: bytes, data: bytes, told: list[Said]) -> None:
         if data == b"[DONE]":  # not OpenAI's, but bridges send it
             return
-        event = self._read(_EVENT, _Event, data)
+        event = self._read(_EVENT, Event, data)
         if event is None:
             return
         if event.type.endswith(".delta"):
@@ -94,7 +57,7 @@ class ResponsesFollower(Follower):
             self._fail(error_text(event.error or event.message or event.code), told)
 
     def _read_whole(self, body: bytes, told: list[Said]) -> None:
-        response = self._read(_RESPONSE, _Response, body)
+        response = self._read(_RESPONSE, Response, body)
         if response is None:
             return
         if response.status is None and response.output is None:
@@ -109,7 +72,7 @@ class ResponsesFollower(Follower):
         self._claimed(responses_claim(response.usage, self.tokens_max), told)
         self._close(response, told)
 
-    def _close(self, response: _Response, told: list[Said]) -> None:
+    def _close(self, response: Response, told: list[Said]) -> None:
         if response.status in {"failed", "cancelled"}:
             self._fail(error_text(response.error or response.status), told)
             return
@@ -124,7 +87,7 @@ class ResponsesFollower(Follower):
             self._finish(Finish.PAUSED, 0, f"{response.status}", told)
         self._ended(told)
 
-    def _hear_item(self, item: _Item, place: int, told: list[Said]) -> None:
+    def _hear_item(self, item: Item, place: int, told: list[Said]) -> None:
         kind = Told.REASONING if item.type == "reasoning" else Told.TEXT
         for part in (*(item.content or ()), *(item.summary or ())):
             if isinstance(part.text, str) and part.text:

@@ -9,13 +9,10 @@ from hashlib import blake2b
 import msgspec
 
 from ciyuan.gateway.ask import Ask
+from ciyuan.gateway.ask_shapes import Streamed
 from ciyuan.gateway.door_refusals import DoorRefusal, Protocol, Refused
 
 IDEMPOTENCY_CHARS_MAX = 255
-
-
-class _Options(msgspec.Struct):
-    stream_options: dict[str, msgspec.Raw] | None = None
 
 
 def with_fields(body: bytes, changes: dict[str, bytes]) -> bytes:
@@ -31,7 +28,7 @@ def with_fields(body: bytes, changes: dict[str, bytes]) -> bytes:
 
 def with_usage_asked(body: bytes) -> bytes:
     """The body of a streamed chat completion or completion, asking that the supplier report its usage at the end."""
-    options = msgspec.json.decode(body, type=_Options).stream_options or {}
+    options = msgspec.json.decode(body, type=Streamed).stream_options or {}
     options["include_usage"] = msgspec.Raw(b"true")
     return with_fields(body, {"stream_options": msgspec.json.encode(options)})
 

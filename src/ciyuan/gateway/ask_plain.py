@@ -8,40 +8,14 @@ import msgspec
 
 from ciyuan.gateway.ask import CHOICES_MAX, MODEL_CHARS_MAX, OUTPUT_TOKENS_MAX, Ask
 from ciyuan.gateway.ask_parts import Heard
+from ciyuan.gateway.ask_shapes import Chat
 from ciyuan.gateway.door_refusals import Protocol
 
-_ABSENT = msgspec.Raw()
 _HOLDS_TEXT = (b'"', b"[", b"{")
 """How JSON begins that may hold a text: a setting that does is none."""
 
 
-class _Turn(msgspec.Struct, forbid_unknown_fields=True):
-    role: str
-    content: str
-
-
-class _Options(msgspec.Struct, forbid_unknown_fields=True):
-    include_usage: bool | None = None
-
-
-class _Chat(msgspec.Struct, forbid_unknown_fields=True):
-    model: str
-    messages: list[_Turn]
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    stream: bool | None = None
-    stream_options: _Options | None = None
-    n: int | None = None
-    service_tier: str | None = None
-    temperature: msgspec.Raw = _ABSENT
-    top_p: msgspec.Raw = _ABSENT
-    presence_penalty: msgspec.Raw = _ABSENT
-    frequency_penalty: msgspec.Raw = _ABSENT
-    seed: int | None = None
-    user: str | None = None
-
-
-_CHAT = msgspec.json.Decoder(_Chat).decode
+_CHAT = msgspec.json.Decoder(Chat).decode
 _LIMITS = "max_completion_tokens", "max_tokens"
 
 

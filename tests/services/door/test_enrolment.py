@@ -39,7 +39,8 @@ from ciyuan.services.door.enrolment import (
     price_rows,
     wanted_of,
 )
-from ciyuan.services.door.group_host import GroupHost, SharedLog
+from ciyuan.services.door.group_host import GroupHost
+from ciyuan.services.door.group_log import SharedLog
 from ciyuan.services.door.registry import Registry
 from ciyuan.services.door.registry_database import DatabaseFailed
 from ciyuan.services.door.registry_keys import Permissions

@@ -29,7 +29,7 @@ from ciyuan.exchange.room import Room
 from ciyuan.index.messages import IndexTerms
 from ciyuan.journal.messages import Snapshot
 from ciyuan.services.archive import SEGMENTS, SNAPSHOTS
-from ciyuan.services.door.group_host import LocalLog, SharedLog
+from ciyuan.services.door.group_log import LocalLog, SharedLog
 from ciyuan.services.door.registry import Registry
 from ciyuan.services.door.registry_command import REGISTRY
 from ciyuan.services.door.registry_database import Database, is_url, shown_url

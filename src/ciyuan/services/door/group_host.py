@@ -25,14 +25,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ciyuan.basics.errors import CiyuanError, InvariantBroken
 from ciyuan.basics.rows import CODE_MASK, ROW_WORDS, TIME, Row
 from ciyuan.gateway.messages import MeterEvent
+from ciyuan.services.door.group_log import LocalLog, Rows, SharedLog, Syncing
 from ciyuan.services.door.syncer import Syncer
 from ciyuan.venue.machine import Venue
 
@@ -43,66 +42,11 @@ ROWS_MAX = 4096
 """The most rows of one batch: what comes at once beyond them is the next one."""
 GATHER_ROWS, GATHER_TURNS = 64, 4
 """A batch of fewer rows waits for more as long as each turn of the loop brings some, and no more turns than that."""
-Rows = NDArray[np.int64]
 EMPTY: Rows = np.empty((0, ROW_WORDS), dtype=np.int64)
 Heard = Callable[[Sequence[int] | None], None]
 """Told of one row: its event, or None if the host has failed."""
 HeardAll = Callable[[list[list[int]] | None], None]
 """Told of a group of rows: all events, or None if the host has failed."""
-
-
-class LocalLog(Protocol):
-    """A journal that only this process writes (`Store`)."""
-
-    @property
-    def sequence(self) -> int:
-        """How many rows are durable."""
-        ...
-
-    def write(self, rows: Rows) -> int:
-        """Write a batch."""
-        ...
-
-    @property
-    def unsynced(self) -> tuple[int, int]:
-        """The segment that was written to, and its descriptor."""
-        ...
-
-    def synced(self, error: int = 0) -> int:
-        """It was synced, or could not be; how many rows are durable."""
-        ...
-
-
-@runtime_checkable
-class SharedLog(Protocol):
-    """A journal that others write too (`PostgresJournal`)."""
-
-    @property
-    def sequence(self) -> int:
-        """How many rows of it this process has read or written."""
-        ...
-
-    def exchange(self, rows: Rows, now_ns: int) -> tuple[Rows, Rows]:
-        """Read what others wrote, then stamp, append and make durable these rows, if there are any: theirs, and ours stamped."""
-        ...
-
-
-class Syncing(Protocol):
-    """Who waits for the disk (`Syncer`)."""
-
-    def start(self, loop: asyncio.AbstractEventLoop, told: Callable[[int], None]) -> None:
-        """Tell answers on this loop: the error's number, or 0."""
-        ...
-
-    def sync(self, segment: int, descriptor: int) -> None:
-        """Ask for a sync of a file."""
-        ...
-
-    def close(self) -> None:
-        """Wait no more."""
-        ...
-
-
 Observer = Callable[[int, Rows, Rows], None]
 """Told of every batch that was applied: the sequence before its first row, its rows, its events."""
 
@@ -149,7 +93,7 @@ class GroupHost:
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._work: SimpleQueue[tuple[Rows, int] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = Thread(target=self._run, name="journal", daemon=True)
+        self._writer = Thread(target=self._run, name="journal", daemon=True)
         self._idle: asyncio.Event | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -158,7 +102,7 @@ class GroupHost:
         self._idle = asyncio.Event()
         self._idle.set()
         if self._local is None:
-            self._thread.start()
+            self._writer.start()
         else:
             self._syncer = self._syncing()
             self._syncer.start(loop, self._on_synced)
@@ -167,9 +111,9 @@ class GroupHost:
         """Let what was handed in become durable, then end who has waited for it."""
         await self.drained()
         self._closing.set()
-        if self._thread.is_alive():
+        if self._writer.is_alive():
             self._work.put(None)
-            self._thread.join()
+            self._writer.join()
         if self._syncer is not None:
             self._syncer.close()
             self._syncer = None
