@@ -85,7 +85,7 @@ class SseReader:
         """Tell the event that a whole chunk is, if it is a line of data, with or without a name before it: as most are."""
         name, at, line = b"", 0, chunk.find(b"\n")
         stop = len(chunk) - 2
-        if line != stop and not self._returns and chunk.startswith(b"event: "):
+        if 7 <= line != stop and not self._returns and chunk.startswith(b"event: "):
             name, at = chunk[7:line], line + 1
             line = chunk.find(b"\n", at)
         if line < 6 or not chunk.startswith(b"data: ", at):

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from ciyuan.gateway.ending import Alarm
+from ciyuan.gateway.usage import Leg
 from ciyuan.services.door.registry_database import Database, Sql
 from ciyuan.services.door.usage_fold import UsageFold
 from ciyuan.services.door.usage_names import Names
@@ -34,7 +35,7 @@ def test_what_is_beyond_the_hold_is_neither_charged_nor_given_back(tmp_path, str
             await stand.settled()
             (attempt,) = stand.attempts
             assert attempt.outcome.alarm is Alarm.USAGE_IMPOSSIBLE
-            assert attempt.outcome.usage.amount(4) == 4
+            assert attempt.outcome.usage.amount(Leg.OUTPUT) == 4
             assert 0 < stand.spent <= attempt.held_micro
             assert stand.money == (500 - stand.spent,) * 2
             return stand.spent

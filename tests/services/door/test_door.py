@@ -9,6 +9,7 @@ from ciyuan.gateway.answer import EndingKind
 from ciyuan.gateway.ending import Alarm, Charge
 from ciyuan.gateway.route_offers import Tier
 from ciyuan.gateway.route_policy import RoutePolicy
+from ciyuan.gateway.usage import Leg
 from ciyuan.services.catalog_suppliers import SupplierTimeouts
 from tests.services.door.mock_supplier import TOKENS_IN
 from tests.services.door.stand import MESSAGES, Stand
@@ -232,7 +233,7 @@ def test_a_stream_that_is_cut_is_charged_for_what_came_and_says_that_it_broke(tm
             Charge.DELIVERED,
         )
         out = -(-len(texts(body)) // 4)
-        assert attempt.outcome.usage.amount(4) == min(out, 8)
+        assert attempt.outcome.usage.amount(Leg.OUTPUT) == min(out, 8)
         assert len(stand.attempts) == 1
 
     run(tmp_path, scene, models=[model])

@@ -1,8 +1,6 @@
 """What the door says to its neighbours: a call to the router, the meter's refusals to a client."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,10 +10,13 @@ from ciyuan.basics.money import parse_micro
 from ciyuan.basics.rows import REASON_SHIFT, kind_word
 from ciyuan.gateway.ask import Ask
 from ciyuan.gateway.ask_parts import Heard
-from ciyuan.gateway.door_refusals import DoorRefusal, Protocol
+from ciyuan.gateway.door_refusals import DoorRefusal, Protocol, Refused
 from ciyuan.gateway.messages import REFUSAL, MeterEvent, MeterRefusal
+from ciyuan.gateway.route_lane import Wanted
 from ciyuan.gateway.route_offers import Offers, Tier
 from ciyuan.gateway.settlement import Held
+from ciyuan.services.door.call import Question
+from ciyuan.services.door.client_connection import Request
 from ciyuan.services.door.door_words import OUTPUT_TOKENS_EXPECTED, SESSION_CHARS, Words
 from tests.services.door.registry_cast import company_registry
 from tests.services.door.stand import model_offer
@@ -36,15 +37,14 @@ def words(cast, available=0, *, cache_ns=0) -> Words:
     return Words(Offers([replace(OFFER, cache_ns=cache_ns)]), cast[0], lambda _: available)
 
 
-def call_of(cast, *, headers=None, spender=7, **fields) -> Any:
+def wanted_of(made: Words, cast, *, headers=None, spender=7, **fields) -> Wanted:
     ask = Ask(Protocol.CHAT, 100, model="m", **fields)
-    return SimpleNamespace(
-        ask=ask, request=SimpleNamespace(headers=headers or {}), key=cast[1], spender=spender, logical=99
-    )
+    request = Request(b"POST", b"/v1/chat/completions", headers or {}, b"", 0)
+    return made.wanted(Question(cast[1], ask, request, b""), spender, 99)
 
 
-def attempt_of(cast, tokens_in=1_000, tokens_out=100) -> Any:
-    return SimpleNamespace(call=SimpleNamespace(key=cast[1]), offer=OFFER, held=Held(tokens_in, tokens_out))
+def refused_as(made: Words, cast, event: list[int], tokens_in=1_000, tokens_out=100) -> Refused:
+    return made.of_meter(event, cast[1], OFFER, Held(tokens_in, tokens_out))
 
 
 def refused_event(refusal: MeterRefusal, limit: int = 0) -> list[int]:
@@ -58,7 +58,7 @@ def refused_event(refusal: MeterRefusal, limit: int = 0) -> list[int]:
 
 
 def test_a_call_is_wanted_by_its_sizes(cast):
-    wanted = words(cast).wanted(call_of(cast, text_bytes=4_003, output_max=20, choices=3))
+    wanted = wanted_of(words(cast), cast, text_bytes=4_003, output_max=20, choices=3)
     assert (wanted.request, wanted.model, wanted.protocol, wanted.spender) == (99, "m", Protocol.CHAT, 7)
     assert (wanted.input_tokens, wanted.output_tokens, wanted.images) == (1_000, 60, 0)
     assert (wanted.tier, wanted.region, wanted.session, wanted.permits) == (Tier.ANY, "", 0, None)
@@ -68,7 +68,7 @@ def test_a_call_is_wanted_by_its_sizes(cast):
     (None, OUTPUT_TOKENS_EXPECTED), (5, 5), (10**6, OUTPUT_TOKENS_EXPECTED),
 ])  # fmt: skip
 def test_of_an_open_end_no_more_is_expected_than_is_usual(cast, output_max, expected):
-    assert words(cast).wanted(call_of(cast, output_max=output_max)).output_tokens == expected
+    assert wanted_of(words(cast), cast, output_max=output_max).output_tokens == expected
 
 
 @pytest.mark.parametrize(("header", "field", "tier"), [
@@ -76,14 +76,14 @@ def test_of_an_open_end_no_more_is_expected_than_is_usual(cast, output_max, expe
     (b"nothing known", "high", Tier.HIGH), (b"", "", Tier.ANY), (b"\xff\xfe", "h\xf6her", Tier.ANY),
 ])  # fmt: skip
 def test_the_header_asks_for_a_tier_and_the_body_if_it_does_not(cast, header, field, tier):
-    wanted = words(cast).wanted(call_of(cast, headers={b"x-ciyuan-tier": header}, service_tier=field))
+    wanted = wanted_of(words(cast), cast, headers={b"x-ciyuan-tier": header}, service_tier=field)
     assert wanted.tier is tier
 
 
 def test_a_region_is_asked_for_and_pictures_are_counted(cast):
     heard = Heard()
     heard.images_by_url, heard.images_inline = 2, 3
-    wanted = words(cast).wanted(call_of(cast, headers={b"x-ciyuan-region": b"eu\xe9"}, heard=heard))
+    wanted = wanted_of(words(cast), cast, headers={b"x-ciyuan-region": b"eu\xe9"}, heard=heard)
     assert (wanted.region, wanted.images) == ("eu\xe9", 5)
 
 
@@ -99,7 +99,7 @@ def test_a_conversation_is_known_by_its_beginning_and_whose_it_is(cast, texts, l
     def session(said, whose):
         heard = Heard()
         heard.texts = list(said)
-        return made.wanted(call_of(cast, heard=heard, spender=whose)).session
+        return wanted_of(made, cast, heard=heard, spender=whose).session
 
     beginning = (texts * 2)[:2]
     assert session([*beginning, *later], spender) == session(beginning, spender) != 0
@@ -110,21 +110,20 @@ def test_a_conversation_is_known_by_its_beginning_and_whose_it_is(cast, texts, l
 def test_what_no_utf_8_has_and_what_is_long_is_a_beginning_too(cast):
     heard = Heard()
     heard.texts = ["\ud800" * 3, "x" * 2 * SESSION_CHARS]
-    assert words(cast, cache_ns=1).wanted(call_of(cast, heard=heard)).session != 0
+    assert wanted_of(words(cast, cache_ns=1), cast, heard=heard).session != 0
 
 
 def test_a_restricted_key_hands_its_permissions_to_the_router(cast):
-    call = call_of(cast)
     for limited in ({"models": ("m",)}, {"tiers": ("high",)}):
-        call.key = replace(cast[1], permissions=replace(cast[1].permissions, **limited))
-        assert words(cast).wanted(call).permits == call.key.permits
+        key = replace(cast[1], permissions=replace(cast[1].permissions, **limited))
+        assert wanted_of(words(cast), (cast[0], key)).permits == key.permits
 
 
 # --- the client ---
 
 
 def test_a_balance_that_does_not_cover_the_hold_is_told_with_both_sums(cast):
-    refused = words(cast, 5_000).of_meter(refused_event(MeterRefusal.INSUFFICIENT_BALANCE), attempt_of(cast))
+    refused = refused_as(words(cast, 5_000), cast, refused_event(MeterRefusal.INSUFFICIENT_BALANCE))
     assert refused.refusal is DoorRefusal.BALANCE_SPENT
     assert "0.005000 USD left" in refused.message
     assert "acme" in refused.message
@@ -133,15 +132,15 @@ def test_a_balance_that_does_not_cover_the_hold_is_told_with_both_sums(cast):
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_what_a_request_can_cost_is_never_told_as_less_than_it_can(cast, tokens_in, tokens_out):
-    refused = words(cast).of_meter(
-        refused_event(MeterRefusal.INSUFFICIENT_BALANCE), attempt_of(cast, tokens_in, tokens_out)
+    refused = refused_as(
+        words(cast), cast, refused_event(MeterRefusal.INSUFFICIENT_BALANCE), tokens_in, tokens_out
     )
     told = parse_micro(refused.message.split("up to ")[1].split(" USD")[0].replace(",", ""))
     assert told * 10**6 >= tokens_in * PRICE_IN + tokens_out * PRICE_OUT
 
 
 def test_a_balance_below_nothing_is_told_as_none(cast):
-    refused = words(cast, -7).of_meter(refused_event(MeterRefusal.INSUFFICIENT_BALANCE), attempt_of(cast))
+    refused = refused_as(words(cast, -7), cast, refused_event(MeterRefusal.INSUFFICIENT_BALANCE))
     assert "0.000000 USD left" in refused.message
 
 
@@ -151,11 +150,11 @@ def test_a_balance_below_nothing_is_told_as_none(cast):
 ])  # fmt: skip
 def test_a_limit_is_told_with_its_name_and_whose_it_is(cast, fault, told, word):
     (number,) = cast[0].limits
-    refused = words(cast).of_meter(refused_event(fault, number), attempt_of(cast))
+    refused = refused_as(words(cast), cast, refused_event(fault, number))
     assert refused.refusal is told
     assert word in refused.message
     assert "department research: 2,000.00 USD a month" in refused.message
-    unknown = words(cast).of_meter(refused_event(fault, number + 50), attempt_of(cast))
+    unknown = refused_as(words(cast), cast, refused_event(fault, number + 50))
     assert f"limit {number + 50}" in unknown.message
 
 
@@ -163,7 +162,7 @@ def test_a_limit_is_told_with_its_name_and_whose_it_is(cast, fault, told, word):
     MeterRefusal.INSUFFICIENT_BALANCE, MeterRefusal.BUDGET_SPENT, MeterRefusal.RATE_LIMITED,
 }))  # fmt: skip
 def test_any_other_refusal_of_the_meter_is_the_doors_fault(cast, fault):
-    refused = words(cast).of_meter(refused_event(fault), attempt_of(cast))
+    refused = refused_as(words(cast), cast, refused_event(fault))
     assert refused.refusal is DoorRefusal.DOOR_FAILED
     assert fault.name in refused.message
 
@@ -172,6 +171,6 @@ def test_a_tree_and_offers_that_changed_are_gone_by(cast):
     made = words(cast)
     heard = Heard()
     heard.texts = ["a", "b"]
-    assert made.wanted(call_of(cast, heard=heard)).session == 0
+    assert wanted_of(made, cast, heard=heard).session == 0
     made.renew(Offers([replace(OFFER, cache_ns=1)]), cast[0])
-    assert made.wanted(call_of(cast, heard=heard)).session != 0
+    assert wanted_of(made, cast, heard=heard).session != 0

@@ -5,7 +5,7 @@ import re
 from ciyuan.gateway.door_refusals import PATHS, WORDS, DoorRefusal
 from ciyuan.services.door.call import ATTEMPTS_MAX, DRAIN_NS
 from ciyuan.services.door.client_connection import FIRST_BYTE_S, HEAD_BYTES_MAX, IDLE_S, WRITE_BYTES_HIGH
-from ciyuan.services.door.door import CENTIBYTES_PER_TOKEN, Door
+from ciyuan.services.door.door import BODY_BYTES_MAX, CENTIBYTES_PER_TOKEN
 from ciyuan.services.door.idempotency import KEPT_NS
 from ciyuan.services.door.serving import ServeOrder
 from ciyuan.services.door.supplier_site import PASSED, SETTLING_NS
@@ -28,7 +28,7 @@ def test_the_paths_are_the_doors():
 
 def test_the_bounds_are_the_codes():
     said = (
-        f"a head of {HEAD_BYTES_MAX // 2**10} KiB, a body of {Door.body_bytes_max // 2**20} MiB",
+        f"a head of {HEAD_BYTES_MAX // 2**10} KiB, a body of {BODY_BYTES_MAX // 2**20} MiB",
         f"{FIRST_BYTE_S} s for a request to be whole, {IDLE_S} s between two",
         f"0 to {ATTEMPTS_MAX - 1}",
         f"heard to their end for {DRAIN_NS // 10**9} s",

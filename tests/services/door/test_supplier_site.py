@@ -2,8 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,8 +46,9 @@ def sent(body: dict | bytes, given_headers=None, protocol=Protocol.CHAT, offer=O
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     ask = read_ask(protocol, data)
     assert not isinstance(ask, Refused), ask
-    call: Any = SimpleNamespace(ask=ask, body=data, request=SimpleNamespace(headers=given_headers or {}))
-    head, _, rest = site(**terms).request(call, offer, number).partition(b"\r\n\r\n")
+    head, _, rest = (
+        site(**terms).request(ask, data, given_headers or {}, offer, number).partition(b"\r\n\r\n")
+    )
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     assert len(headers) == len(lines), "a header is there twice"

@@ -155,8 +155,10 @@ class Attempt:
         self._send()
 
     def _send(self, *, fresh: bool = False) -> None:
-        pool = self.site.ways[self.call.ask.protocol].pool
-        pool.send(self, self.site.request(self.call, self.offer, self.request), self._taken, fresh=fresh)
+        call = self.call
+        ask = call.ask
+        sent = self.site.request(ask, call.body, call.request.headers, self.offer, self.request)
+        self.site.ways[ask.protocol].pool.send(self, sent, self._taken, fresh=fresh)
 
     def _taken(self, connection: "SupplierConnection") -> None:
         self.connection = connection

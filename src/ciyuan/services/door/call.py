@@ -79,7 +79,7 @@ class Call:
         self.attempts: list[Attempt] = []
         self.choice: Attempt | None = None
         self.withholds_usage = needs_usage_asked(self.ask)
-        self.wanted = door.words.wanted(self)
+        self.wanted = door.words.wanted(question, spender, logical)
         self.screening: Screening | None = None
         """What the answer is screened by; None: by nothing."""
         if door.firewall is not None and placeholders is not None:

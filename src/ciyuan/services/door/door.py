@@ -19,7 +19,7 @@ until it has ended; when `drain` returns no call is under way.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ciyuan.gateway.answer import Closed, Told
 from ciyuan.gateway.ask import Ask, read_ask
@@ -51,13 +51,15 @@ CENTIBYTES_PER_TOKEN = 400
 """Bytes of text per token where nothing is known of a vocabulary: four, as vendors say of English
 (help.openai.com/en/articles/4936856); `docs/spec/audit.md` says what is learnt from there."""
 RETRY_AFTER_DIGITS = 6
+BODY_BYTES_MAX: Final = 64 * 2**20
+"""The longest body that is taken."""
 _BEARER = b"bearer "
 
 
 class Door:
     """See the module's page. One thread's: the event loop's."""
 
-    body_bytes_max = 64 * 2**20
+    body_bytes_max = BODY_BYTES_MAX
 
     def __init__(
         self,
@@ -256,7 +258,7 @@ class Door:
 
     def words_of_refusal(self, event: Sequence[int], attempt: "Attempt") -> Refused:
         """A refusal of the meter, as the client is told it."""
-        return self.words.of_meter(event, attempt)
+        return self.words.of_meter(event, attempt.call.key, attempt.offer, attempt.held)
 
     def words_of_failure(self, attempt: "Attempt") -> Refused:
         """A supplier's failure, as the client is told it: not in the supplier's words, which may name what is ours."""

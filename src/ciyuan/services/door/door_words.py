@@ -19,8 +19,9 @@ from ciyuan.gateway.route_lane import Wanted
 from ciyuan.gateway.route_offers import Offers, Tier
 
 if TYPE_CHECKING:
-    from ciyuan.services.door.attempt import Attempt
-    from ciyuan.services.door.call import Call
+    from ciyuan.gateway.route_offers import Offer
+    from ciyuan.gateway.settlement import Held
+    from ciyuan.services.door.call import Question
     from ciyuan.services.door.registry import Directory, Key
 
 OUTPUT_TOKENS_EXPECTED = 512
@@ -49,9 +50,9 @@ class Words:
         self._directory = directory
         self._sticky = any(offer.cache_ns for offer in offers.all)
 
-    def wanted(self, call: "Call") -> Wanted:
-        """A call as the router sees it."""
-        ask, headers = call.ask, call.request.headers
+    def wanted(self, question: "Question", spender: int, logical: int) -> Wanted:
+        """A call as the router sees it; `logical` is its number."""
+        key, ask, headers = question.key, question.ask, question.request.headers
         tier = _TIERS.get(headers.get(b"x-ciyuan-tier", b"").lower(), Tier.ANY)
         output_max = (
             OUTPUT_TOKENS_EXPECTED if ask.output_max is None else min(ask.output_max, OUTPUT_TOKENS_EXPECTED)
@@ -59,29 +60,29 @@ class Words:
         session = 0
         if self._sticky and ask.heard.texts:
             beginning = "\0".join(ask.heard.texts[:SESSION_TEXTS])[:SESSION_CHARS]
-            session = session_of(call.spender, beginning.encode("utf-8", "surrogatepass"))
+            session = session_of(spender, beginning.encode("utf-8", "surrogatepass"))
         return Wanted(
-            call.logical,
+            logical,
             ask.model,
             ask.protocol,
             ask.text_bytes // BYTES_PER_TOKEN,
             output_max * ask.choices,
             tier or _TIERS.get(ask.service_tier.encode("ascii", "replace"), Tier.ANY),
-            call.spender,
+            spender,
             session,
             headers.get(b"x-ciyuan-region", b"").decode("latin-1"),
             ask.heard.images_by_url + ask.heard.images_inline,
-            permits=call.key.permits if _is_restricted(call.key) else None,
+            permits=key.permits if _is_restricted(key) else None,
         )
 
-    def of_meter(self, event: Sequence[int], attempt: "Attempt") -> Refused:
-        """A refusal of a HOLD, as the client is told it."""
+    def of_meter(self, event: Sequence[int], key: "Key", offer: "Offer", held: "Held") -> Refused:
+        """A refusal of a HOLD at an offer, as the client is told it."""
         fault = event[REFUSAL]
         if fault == _BALANCE:
-            there = self._available(attempt.call.key.customer)
+            there = self._available(key.customer)
             return Refused(DoorRefusal.BALANCE_SPENT,
-                           message=f"The request can cost up to {self._most(attempt)} USD; the prepaid balance of "
-                           f"{attempt.call.key.organisation} has {format_micro(max(there, 0))} USD left.")  # fmt: skip
+                           message=f"The request can cost up to {_most(offer, held)} USD; the prepaid balance of "
+                           f"{key.organisation} has {format_micro(max(there, 0))} USD left.")  # fmt: skip
         limited = _LIMITS.get(MeterRefusal(fault))
         if limited is None:
             return Refused(
@@ -90,15 +91,14 @@ class Words:
         limit = self._directory.limit_words(event[0] >> REASON_SHIFT & REASON_MASK)
         if limited is DoorRefusal.RATE_LIMITED:
             return Refused(limited, message=f"Too much at once for {limit}.")
-        return Refused(limited, message=f"The request can cost up to {self._most(attempt)} USD, which is more than is left of "
+        return Refused(limited, message=f"The request can cost up to {_most(offer, held)} USD, which is more than is left of "
                        f"{limit}.")  # fmt: skip
 
-    @staticmethod
-    def _most(attempt: "Attempt") -> str:
-        """What an attempt can cost at most."""
-        prices = attempt.offer.prices.pico
-        held = attempt.held
-        return format_micro((held.tokens_in * max(prices[:4]) + held.tokens_out * prices[4]) // 10**6 + 1)
+
+def _most(offer: "Offer", held: "Held") -> str:
+    """What an attempt can cost at most."""
+    prices = offer.prices.pico
+    return format_micro((held.tokens_in * max(prices[:4]) + held.tokens_out * prices[4]) // 10**6 + 1)
 
 
 def _is_restricted(key: "Key") -> bool:

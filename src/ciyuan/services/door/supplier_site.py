@@ -18,9 +18,9 @@ from ciyuan.services.door.supplier_connection import Address, SupplierPool
 from ciyuan.services.door.trace_context import passed_on
 
 if TYPE_CHECKING:
+    from ciyuan.gateway.ask import Ask
     from ciyuan.gateway.route_offers import Offer
     from ciyuan.services.catalog_suppliers import Supplier
-    from ciyuan.services.door.call import Call
 
 PASSED = (b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
 """Headers of a client that go on to a supplier."""
@@ -66,11 +66,12 @@ class SupplierSite:
         """Its connections, by address."""
         return {way.pool for way in self.ways.values()}
 
-    def request(self, call: "Call", offer: "Offer", number: int) -> bytes:
-        """The request of a call at this supplier: head and body. `number` is the meter's, so that a supplier's log can be
-        compared with ours line by line.
+    def request(
+        self, ask: "Ask", body: bytes, given: Mapping[bytes, bytes], offer: "Offer", number: int
+    ) -> bytes:
+        """The request of a call at this supplier: head and body. `given` are the client's headers; `number` is the meter's, so
+        that a supplier's log can be compared with ours line by line.
         """
-        ask, body, given = call.ask, call.body, call.request.headers
         changes: dict[str, bytes] = {}
         if offer.upstream_model != ask.model:
             changes["model"] = msgspec.json.encode(offer.upstream_model)
