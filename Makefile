@@ -16,8 +16,13 @@ DATA  ?= ../shared/data
 ONLY  ?=
 TESTS ?= tests
 JOBS  ?= 2
+# The tests of what `make compile` compiles: they run once more on it, if it is there.
+DOOR  := tests/services/door/test_
+TWICE := tests/basics/test_rows.py \
+	$(wildcard $(addprefix tests/gateway/test_,answer*.py ask*.py ending.py legs.py messages.py refusals.py route*.py settlement.py sse.py usage*.py)) \
+	$(filter-out $(addprefix $(DOOR),exam% find% invoice% registry% usage%),$(wildcard $(DOOR)*.py))
 
-.PHONY: help setup run test check bench soak browser servers lock clean
+.PHONY: help setup compile run test check bench soak browser servers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,6 +41,9 @@ $(WARM): $(READY) $(wildcard src/ciyuan/basics/*.py src/ciyuan/ledger/*.py src/c
 	$(BIN)/python -m ciyuan.services.warm
 	touch $@
 
+compile: setup ## compile the door (mypyc and a C compiler, two minutes; where it is done, nothing to do)
+	@$(BIN)/python scripts/compile_door.py
+
 run: setup ## play the month into runs/month (RUN=folder, DATA=folder of real power prices and usage)
 	@extra=()
 	power=$(DATA)/grid/prices_hourly_native_2023.csv
@@ -47,6 +55,10 @@ run: setup ## play the month into runs/month (RUN=folder, DATA=folder of real po
 
 test: setup browser servers ## run all tests (TESTS=path for a part, JOBS=n processes)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	if [ "$(TESTS)" = tests ] && $(BIN)/python -c "import sys; from ciyuan.services.compiled import build_of; sys.exit(build_of() is None)"; then
+		echo "once more, what is compiled:"
+		CIYUAN_COMPILED=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TWICE)
+	fi
 
 check: setup ## lint, format, types, floors and form
 	@$(BIN)/ruff check .

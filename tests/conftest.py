@@ -1,9 +1,16 @@
-"""Profiles of every test run: the same examples each time, and nothing that depends on how fast the machine is."""
+"""Profiles of every test run: the same examples each time, and nothing that depends on how fast the machine is.
+
+The door's tests run on the interpreted door, also in the processes that they start; with CIYUAN_COMPILED=1 on the compiled one.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
+from ciyuan.services import compiled
+
+if os.environ.setdefault(compiled.ENVIRONMENT, "0") == "1":
+    compiled.use(compiled.Choice.COMPILED)
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 settings.register_profile(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ciyuan.basics.errors import Malformed
+from ciyuan.services import compiled as door
 from ciyuan.services.door.registry_command import STORE, AsJson, Store
 
 if TYPE_CHECKING:
@@ -52,9 +53,19 @@ def serve(
         float, typer.Option(min=0, max=100, help="Share of calls whose tokens are counted again.")
     ] = 10.0,
     drain_s: Annotated[float, typer.Option(min=0, help="How long calls may still run after SIGTERM.")] = 60.0,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compiled/--interpreted",
+            envvar=door.ENVIRONMENT,
+            help="Run the door that `make compile` made, or the one of the sources; without either: the former, if it is there.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs in front of suppliers, with prepaid balances, budgets and exact bills."""
+    door.use(door.Choice(compiled))
     from ciyuan.services.door.serving import ServeOrder, environment
 
     lines = () if words is None else _lines_of(words)
@@ -102,13 +113,18 @@ def _print_ready(gateway: "Gateway", *, as_json: bool) -> None:
     port, admin_port = gateway.ports
     order, offers = gateway.order, gateway.catalogue.offers
     if as_json:
-        print(json.dumps({"serving": f"http://{order.host}:{port}/v1", "admin": f"http://{order.admin_host}:{admin_port}",
-                          "port": port, "admin_port": admin_port, "store": shown_store(order.store)}), flush=True)  # fmt: skip
+        where = f"http://{order.host}:{port}/v1", f"http://{order.admin_host}:{admin_port}"
+        print(json.dumps({"serving": where[0], "admin": where[1], "port": port, "admin_port": admin_port,
+                          "store": shown_store(order.store), "door": door.running()}), flush=True)  # fmt: skip
         return
     for seed in gateway.catalogue.seeds:
         print(seed)
     print(f"store    {shown_store(order.store)}, {gateway.host.applied:,} rows in the journal")
     print(f"models   {', '.join(model.name for model in offers.models())}")
     print(f"firewall {'on' if order.firewall else 'off'}")
+    stale = door.running() == "interpreted" and door.is_stale()
+    print(
+        f"door     {door.running()}{' (what was compiled is of other sources: make compile)' if stale else ''}"
+    )
     print(f"admin    http://{order.admin_host}:{admin_port}/status, /metrics")
     print(f"serving  http://{order.host}:{port}/v1    (Ctrl-C: drain and end)", flush=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ciyuan import __version__
 from ciyuan.gateway.audit_sample import Side
+from ciyuan.services.compiled import running
 from ciyuan.services.door.counters import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class AdminPages:
         door, host, fold = gateway.door, gateway.host, gateway.store.fold
         return {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(gateway.clock() / 1e9)),
+            "version": __version__,
+            "door": running(),
             "draining": door.draining,
             "calls_in_flight": len(door.calls),
             "calls_waiting": door.router.queue.size,

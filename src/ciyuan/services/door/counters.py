@@ -11,6 +11,7 @@
 | ciyuan_ttft_seconds, ciyuan_attempt_seconds | supplier, model | histograms: to the first token of a stream; to the end |
 | ciyuan_calls_in_flight | | calls under way |
 | ciyuan_journal_rows_total, ciyuan_journal_rows_waiting | | rows applied; of these not yet durable |
+| ciyuan_build_info | version, door | always 1; `door`: whether the door is `compiled` or `interpreted` |
 | ciyuan_unsettled_total | | settlements that the journal did not take: more than 0 is for a person to look at |
 
 The names of what is counted are the operator's (suppliers, models): no key, person or text is a label. Buckets are powers of two.
@@ -20,12 +21,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ciyuan import __version__
 from ciyuan.gateway.ending import Alarm
 from ciyuan.gateway.usage import Leg
+from ciyuan.services.compiled import running
 
 if TYPE_CHECKING:
     from ciyuan.gateway.door_refusals import DoorRefusal
@@ -175,6 +184,7 @@ class Counters(Collector):
                        ((name, micro / 1e6) for name, micro in self.charged_micro.items()))  # fmt: skip
         yield _histogram("ciyuan_ttft_seconds", "From sending to the first token of a stream.", self.ttft)
         yield _histogram("ciyuan_attempt_seconds", "From sending to the end of an attempt.", self.took)
+        yield InfoMetricFamily("ciyuan_build", "What runs.", {"version": __version__, "door": running()})
         host = self._door.host
         yield GaugeMetricFamily("ciyuan_calls_in_flight", "Calls under way.", len(self._door.calls))
         yield CounterMetricFamily("ciyuan_journal_rows", "Rows applied.", host.applied)

@@ -31,6 +31,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from ciyuan import __version__
+from ciyuan.services.compiled import running
 from ciyuan.services.door.counters import BUCKETS_MS, LEGS, Counters, Spread
 from ciyuan.services.door.telemetry_spans import SCOPE
 
@@ -110,6 +111,10 @@ class Metrics:
         self._provider = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._meter = self._provider.get_meter(SCOPE, __version__)
         self._counters(counters)
+        what = {"version": __version__, "door": running()}
+        self._meter.create_observable_gauge(
+            "ciyuan_build_info", [lambda _: [Observation(1, what)]], "1", "What runs."
+        )
         host = door.host
         self._counter("ciyuan_journal_rows_total", "{row}", "Rows applied.", (), lambda: [((), host.applied)])
         self._counter("ciyuan_unsettled_total", "{settlement}", "Settlements that the journal did not take.", (),
