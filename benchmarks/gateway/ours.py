@@ -16,6 +16,7 @@ from benchmarks.gateway import traffic
 from benchmarks.gateway.peers import JSON_TYPE, Served, serving
 from benchmarks.gateway.rig import OUT, NotMeasured, free_port
 from ciyuan import __version__
+from ciyuan.services.compiled import ENVIRONMENT, build_of
 
 CIYUAN: Final = (sys.executable, "-c", "from ciyuan.services.cli import main; main()")
 """The command line of this checkout."""
@@ -63,7 +64,8 @@ class OurGateway:
         said = ciyuan("serve", "--help")
         if said.returncode:
             raise NotMeasured("this command line has no `serve`")
-        return f"{self.name} {__version__}"
+        built = build_of() is not None and os.environ.get(ENVIRONMENT) != "0"
+        return f"{self.name} {__version__}{', compiled' if built else ''}"
 
     def started(self, core: int, supplier_port: int) -> Served:
         """Serve on this core, from a new store."""

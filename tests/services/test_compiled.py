@@ -1,7 +1,9 @@
 """The compiled door is of exactly these sources, all of it or none, asked for or told of; only what can be compiled is listed."""
 
 import ast
+import importlib
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,8 +75,7 @@ def test_without_a_build_the_sources_run_unless_the_compiled_door_is_asked_for(s
 
 def test_what_is_imported_already_is_not_compiled_any_more(sources):
     built()
-    pytest.importorskip("ciyuan.basics.rows")
-    use(Choice.INTERPRETED)
+    importlib.import_module("ciyuan.basics.rows")
     with pytest.raises(Malformed, match="imported already"):
         use(Choice.AS_BUILT)
 
@@ -98,6 +99,12 @@ def test_the_command_says_what_is_missing(sources):
     done = CliRunner().invoke(app, ["serve", "--suppliers", "s.toml", "--compiled"])
     assert isinstance(done.exception, Malformed)
     assert "make compile" in str(done.exception)
+
+
+def test_the_command_line_imports_nothing_of_the_door_before_it_is_chosen():
+    code = "import sys, ciyuan.services.cli, ciyuan.services.compiled as c; print(*[m for m in c.MODULES if m in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    none_of(told.split(), "import it where it is used: the door is chosen when the command has been read")
 
 
 # --- what is listed can be compiled ---
