@@ -54,8 +54,17 @@ def test_faster_tiers_make_fewer_tokens_and_say_how_sure(physics: Physics):
 
 
 def test_software_that_nobody_measured_is_extrapolated(physics: Physics):
-    other = replace(SERVICE, software="something new")
+    other = replace(SERVICE, software="pytorch")
     assert found(physics, "h200_sxm", tier(20.0, service=other)).rates.provenance is Provenance.EXTRAPOLATED
+
+
+def test_drafts_are_named_and_taken_where_they_were_measured(physics: Physics):
+    """A GB300 was run on SGLang without drafts only, a B200 with them."""
+    plain = found(physics, "gb300_nvl72", tier(75.0), Precision.FP4).rates
+    assert "with drafts" not in plain.software
+    drafted = found(physics, "b200_sxm", tier(75.0), Precision.FP4).rates
+    assert "with drafts" in drafted.software
+    assert {plain.provenance, drafted.provenance} == {Provenance.CALIBRATED}
 
 
 def test_a_cap_slows(physics: Physics):

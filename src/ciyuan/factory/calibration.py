@@ -107,8 +107,9 @@ LEVELS = (
     Level("shape", (*_RUN, "mode", "layout", "speculation", "shape"), (0, 4, 5), 0.06, 0.06),
 )  # fmt: skip
 KEY_LEVEL = "layout"
-"""The level whose key makes the difference between calibrated and extrapolated: chip, engine, model, precision, whether
-prompts are read apart, and the decoding layout, together."""
+KEY_LEVELS = (KEY_LEVEL, "mode")
+"""The levels whose keys make the difference between calibrated and extrapolated: chip, engine, model, precision, whether
+prompts are read apart, and the decoding layout, together; and whether tokens are drafted ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,13 @@ class Calibration:
     stretch: float
 
     def knows(self, setting: Setting) -> bool:
-        """Whether runs of this chip, engine, model, precision, mode and decoding layout were measured."""
-        level = next(level for level in LEVELS if level.name == KEY_LEVEL)
-        return setting.key(level.fields) in self.effects.get(KEY_LEVEL, {})
+        """Whether runs of this chip, engine, model, precision, mode and decoding layout were measured, and runs with, or without,
+        drafts as here."""
+        return all(
+            setting.key(level.fields) in self.effects.get(level.name, {})
+            for level in LEVELS
+            if level.name in KEY_LEVELS
+        )
 
 
 @dataclass(frozen=True, slots=True)

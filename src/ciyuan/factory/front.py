@@ -43,6 +43,8 @@ WATTS_PER_MW = 1e6
 APART_RATIOS = ((1, 1), (1, 2), (2, 1), (1, 4), (4, 1))
 """Engines that read and engines that decode, of the disaggregated layouts tried."""
 GPUS_MAX = 72
+LEVERAGE_MAX = 4.0
+"""Where users' speed hardly depends on the load, a rate at a speed is a guess: bands are widened by this power at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +142,37 @@ def sweep(chip: Chip, model: Model, precision: Precision, shape: Shape, software
     prompts = roofline.prompt_share(times)
     waits = (ttft.mean_s, ttft.quantile_s(0.95), ttft.quantile_s(0.99))
     found = []
+    bands = np.stack([correction.band for correction in corrections]) ** _leverage(tpot, requests)
     for row, (layout, correction) in enumerate(zip(tried, corrections, strict=True)):
         per_gpu = requests[row] / layout.gpus
         points = OperatingPoints(
             chip=chip.code, model=model.code, precision=str(precision),
-            software=f"{software.backend} {software.version}".strip(), gpus=layout.gpus,
+            software=_named(software, drafts=speculative), gpus=layout.gpus,
             input_tokens=shape.input_tokens, output_tokens=shape.output_tokens, cached_share=shape.cached_share,
             sequences=sequences[row] * layout.decode_workers, tpot_s=tpot[row], ttft_s=ttft.unqueued_s[row],
             output_tokens_per_s_per_gpu=per_gpu * shape.output_tokens,
             input_tokens_per_s_per_gpu=per_gpu * shape.input_tokens,
             memory_use=memory[row], arithmetic_use=arithmetic[row], prompt_share=prompts[row],
-            low=1.0 / correction.band, high=correction.band, provenance=correction.provenance[0],
+            low=1.0 / bands[row], high=bands[row], provenance=correction.provenance[0],
         )  # fmt: skip
         found.append(Swept(layout, points, *(wait[row] for wait in waits)))
     return tuple(found)
+
+
+def _named(software: Software, *, drafts: bool) -> str:
+    """An engine in words, and whether it drafts."""
+    words = f"{software.backend} {software.version}".strip()
+    return f"{words} with drafts" if drafts else words
+
+
+def _leverage(tpot: Reals, rate: Reals) -> Reals:
+    """By how much more a rate at a speed is off than the time per token at a load, (layouts, loads): a power of its factor.
+
+    Where a step takes longer by a factor f, speed and rate at that load fall by f; to give users the same speed the load must
+    fall as well, along the curve: with e = -d log(rate) / d log(speed) the rate at that speed falls by f^(1 + e).
+    """
+    slower, more = np.gradient(np.log(tpot), axis=1), np.gradient(np.log(rate), axis=1)
+    return np.asarray(1.0 + np.clip(more / np.maximum(slower, 1e-9), 0.0, LEVERAGE_MAX - 1.0))
 
 
 def _corrections(

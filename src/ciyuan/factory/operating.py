@@ -1,8 +1,8 @@
 """Operating points: what a replica does at each number of running sequences, as columns of equal length.
 
 The factory's common currency: physics makes them, power adds watts to them, cost and tiers read them. `Provenance` says of all of
-them together where they are from; the bands are of the speeds, as factors: the true value lies between `low` and `high` times
-the given one with the probability that the calibration states.
+them together where they are from; the bands are of the rates at the speed that users see, as factors: the true rate lies between
+`low` and `high` times the given one in 8 of 10 cases.
 """
 
 from dataclasses import dataclass

@@ -242,7 +242,7 @@ def _planned(
         revenue=revenue,
         energy=energy,
         capital=capital,
-        idle_capital=float((gpus - split.gpus.sum(axis=1)) @ hourly),
+        idle_capital=float(np.maximum(gpus - split.gpus.sum(axis=1), 0.0) @ hourly),
         staff=staff,
         margin=revenue - energy - capital - staff,
         mw_usd_per_hour=_known(split.mw_usd_per_hour),

@@ -7,6 +7,7 @@ GPU. Points were measured on one software at one time: chips are compared on equ
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from ciyuan.basics.errors import Malformed
 from ciyuan.factory.cost import WATTS_PER_MW
@@ -39,7 +40,10 @@ from ciyuan.services.rate_source import RateSource
 
 @dataclass(frozen=True, slots=True)
 class CaseOrder:
-    """One chip at one plant, serving one model at one speed. `capital` None: the chip's cost of ownership in the catalogue."""
+    """One chip at one plant, serving one model at one speed. `capital` None: the chip's cost of ownership in the catalogue.
+
+    `ttft_s_max` bounds the mean time to first token of rates by physics.
+    """
 
     chip: str
     service: ServiceOrder
@@ -52,6 +56,7 @@ class CaseOrder:
     upkeep: Upkeep = field(default_factory=Upkeep)
     maintenance_usd_per_gpu_hour: float = 0.0
     gpu_cap_w: float | None = None
+    ttft_s_max: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ def fleet_order(plant: Plant, fleet: Fleet, tier: TierOrder) -> CaseOrder:
         capital=fleet.capital,
         upkeep=plant.upkeep,
         gpu_cap_w=plant.gpu_cap_w,
+        ttft_s_max=tier.ttft_s_max,
     )
 
 

@@ -20,8 +20,8 @@ EXAMPLE = (
     "   ·   ciyuan factory cost --chip h200_sxm --chip mi355x:fp4 --input 8192 --output 1024 --speed 40"
     f"   ·   {STATUS}"
 )
-IN_PLANT = ("chip", "model", "precision", "speed", "input_tokens", "output_tokens", "cached", "power_price", "pue", "cooling",
-            "dry_bulb", "humidity", "utilisation", "rent", "prices", "cap")  # fmt: skip
+IN_PLANT = ("chip", "model", "precision", "software", "speed", "input_tokens", "output_tokens", "cached", "power_price", "pue",
+            "cooling", "dry_bulb", "humidity", "utilisation", "rent", "prices", "cap")  # fmt: skip
 """Parameters that a plant file gives: not to be given twice."""
 DEFAULT_SHOCKS = ("power=2", "chip=1.3", "software=2")
 
@@ -34,6 +34,9 @@ ChipNames = Annotated[
 ]
 ModelName = Annotated[str, typer.Option("--model", help="Model served.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="Of chips that do not name their own.")]
+EngineName = Annotated[
+    str, typer.Option("--software", help="ENGINE or 'ENGINE VERSION' (the one most measured).")
+]
 Speed = Annotated[
     float, typer.Option("--speed", min=0.0, help="Output tokens/s that each user gets at least.")
 ]
@@ -75,6 +78,7 @@ def cost(
     chip: ChipNames = None,
     model: ModelName = "deepseek-ai/DeepSeek-R1",
     precision: PrecisionName = "fp8",
+    software: EngineName = "",
     speed: Speed = 40.0,
     input_tokens: InputTokens = 8192.0,
     output_tokens: OutputTokens = 1024.0,
@@ -109,7 +113,10 @@ def cost(
         _check_options(context)
         orders = _of_plant(plant, tier)
     else:
-        service = ServiceOrder(model, precision, "", None, input_tokens, output_tokens, cached)
+        backend, _, version = software.partition(" ")
+        service = ServiceOrder(
+            model, precision, backend, version or None, input_tokens, output_tokens, cached
+        )
         first = CaseOrder("", service, speed, price_list(prices), power_price, cooling_of(pue, cooling, dry_bulb, humidity),
                           Duty(utilisation), Rental(rent) if rent is not None else None, gpu_cap_w=cap)  # fmt: skip
         orders = [_of_chip(first, name) for name in chip or ("h200_sxm",)]

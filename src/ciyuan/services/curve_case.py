@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.factory.calibration import KEY_LEVEL
 from ciyuan.factory.facility import server_power
 from ciyuan.factory.front import Front, Software, Swept, front_of, sweep
 from ciyuan.factory.messages import Chip, Provenance
@@ -18,8 +17,7 @@ from ciyuan.services.catalog_calibration import Shipped, shipped
 from ciyuan.services.catalog_factory import names
 from ciyuan.services.catalog_power import power_model, server_for, servers
 from ciyuan.services.measurements_serving import ServingRun
-
-DEFAULT_BACKEND = "sglang"
+from ciyuan.services.serving_engine import engine_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +90,10 @@ def curves_of(order: CurveOrder) -> tuple[Curve, ...]:
         name, _, precision = word.partition(":")
         chip = known.chip(name)
         kept = known.precision(precision or order.precision, model)
-        software = _software(order.software, chip, model, kept, ready)
+        backend, _, version = order.software.partition(" ")
+        software = engine_of(backend, version, chip, model, kept, ready.fitted.calibration)
         found.append(_curve(order, chip, model, kept, software, ready))
     return tuple(found)
-
-
-def _software(words: str, chip: Chip, model: Model, precision: Precision, ready: Shipped) -> Software:
-    """The engine and version of some words; without words the engine of which most was measured."""
-    if words:
-        backend, _, version = words.partition(" ")
-        return Software(backend, version, "")
-    groups = ready.fitted.calibration.effects.get(KEY_LEVEL, {})
-    counts = {
-        backend: sum(key.startswith(f"{chip.code}|{backend}|{model.code}|{precision}|") for key in groups)
-        for backend in {key.split("|")[1] for key in groups}
-    }
-    best = max(sorted(counts), key=lambda backend: counts[backend], default=DEFAULT_BACKEND)
-    return Software(best if counts.get(best) else DEFAULT_BACKEND, "", "")
 
 
 def _curve(

@@ -1,7 +1,5 @@
 """Rates by physics for one chip at one speed, as `cost_case` asks for them: the same points that a plan is made of."""
 
-from math import inf
-
 from ciyuan.basics.errors import Malformed
 from ciyuan.factory.messages import Chip
 from ciyuan.factory.model import Model, Precision
@@ -17,7 +15,7 @@ def physics_rates(facts: CaseFacts) -> RatesByPhysics:
 
     def rates(order: CaseOrder, chip: Chip, model: Model, precision: Precision) -> Rates:
         speed = order.tokens_per_s_per_user_min
-        found = physics.best(chip, order.service, precision, speed, inf, order.gpu_cap_w)
+        found = physics.best(chip, order.service, precision, speed, order.ttft_s_max, order.gpu_cap_w)
         if isinstance(found, str):
             raise Malformed(f"{model.code} on {chip.code}, {precision}", found=found, expected=f"{speed:g} tokens/s per user",
                             remedy="Ask for less speed, or for another chip or precision.")  # fmt: skip

@@ -41,6 +41,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """What a plant should make of its megawatts: the split over the tiers, margin by tier, and what one more would earn."""
+    from ciyuan.basics.errors import Malformed
     from ciyuan.factory.plan import plan_plant
     from ciyuan.services.plan_rates import plan_cells, plan_facts, plant_power
     from ciyuan.services.plan_sweep import megawatts_of, swept
@@ -49,6 +50,9 @@ def plan(
     if plot is not None:
         check_picture(plot)
     sizes = megawatts_of(sweep) if sweep is not None else ()
+    if runs is not None and rates is RateSource.PHYSICS:
+        raise Malformed("--runs with --rates physics", found="runs that would not be used", expected="--rates measured or mixed",
+                        remedy="Name the source of the rates, or leave --runs out.")  # fmt: skip
     plant = read_plant(file)
     facts = plan_facts(runs)
     powering, cells = plant_power(plant, facts), plan_cells(plant, facts, rates)

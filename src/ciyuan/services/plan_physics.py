@@ -1,4 +1,4 @@
-"""What a chip does in a tier by physics, where nobody measured it: the point of most tokens per GPU over layouts and loads.
+"""What a chip does in a tier by physics: the point of most tokens per GPU over layouts and loads.
 
 Layouts are those of `factory/front.py`, prompts read by the same GPUs or apart; where the model ships layers that draft,
 speculative decoding is tried as well. A point counts if each user gets the tier's speed, under the plant's power cap if
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.factory.front import Software, Swept, sweep
+from ciyuan.factory.front import Swept, sweep
 from ciyuan.factory.messages import Chip, Provenance
 from ciyuan.factory.model import Model, Precision
 from ciyuan.factory.plant import ServiceOrder
 from ciyuan.factory.rates import Rates, operating_rates
-from ciyuan.factory.software import Backend
 from ciyuan.factory.work import Shape
 from ciyuan.services.catalog_calibration import shipped
 from ciyuan.services.cost_case import CaseFacts
+from ciyuan.services.serving_engine import engine_of
 
 CAP_TRIES = 6
 """How often a faster point is looked for when a cap makes the chosen one too slow."""
@@ -68,7 +68,10 @@ class Physics:
         key = (chip.code, service, precision)
         if key not in self._swept:
             shape = Shape(service.input_tokens, service.output_tokens, service.cached_share)
-            software, fitted = _software(service), shipped().fitted
+            fitted = shipped().fitted
+            software = engine_of(
+                service.software, service.version or "", chip, model, precision, fitted.calibration
+            )
             swept = sweep(chip, model, precision, shape, software, fitted)
             if model.draft_layers:
                 swept += sweep(chip, model, precision, shape, software, fitted, speculative=True)
@@ -82,12 +85,6 @@ class Physics:
             software=f"{rates.software}, {one.layout.name}, {float(one.points.sequences[load]):.0f} sequences",
         )
         return Found(named, float(one.points.low[load]), float(one.points.high[load]))
-
-
-def _software(service: ServiceOrder) -> Software:
-    """A service's software as calibrations name it; an engine that they do not know is nobody's in particular."""
-    backend = service.software.lower()
-    return Software(backend if backend in set(Backend) else "", service.version or "", "")
 
 
 def _place(swept: Sequence[Swept], speed: float, ttft_s: float) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from ciyuan.services.cost_cli import (
     ChipNames,
     CoolingName,
     DryBulb,
+    EngineName,
     Humidity,
     InputTokens,
     ModelName,
@@ -42,6 +43,7 @@ EXAMPLE = (
 def value(
     chip: ChipNames = None,
     model: ModelName = "deepseek-ai/DeepSeek-R1",
+    software: EngineName = "",
     speed: Speed = 20.0,
     input_tokens: InputTokens = 8192.0,
     output_tokens: OutputTokens = 1024.0,
@@ -87,7 +89,8 @@ def value(
         check_picture(plot)
     market = Market(price_list(prices), decline)
     holding = Holding(years, scrap, discount, upkeep)
-    service = ServiceOrder(model, "", "", None, input_tokens, output_tokens, cached)
+    backend, _, version = software.partition(" ")
+    service = ServiceOrder(model, "", backend, version or None, input_tokens, output_tokens, cached)
     first = CaseOrder("", service, speed, market.prices, power_price, cooling_of(pue, cooling, dry_bulb, humidity),
                       Duty(utilisation))  # fmt: skip
     facts = case_facts()
