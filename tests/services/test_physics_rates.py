@@ -51,3 +51,8 @@ def test_what_cannot_be_is_refused():
     too_large = replace(ORDER, chip="l4", service=replace(SERVICE, model="moonshotai/Kimi-K2.5"))
     with pytest.raises(Malformed, match="needed per GPU"):
         rates(too_large)
+
+
+def test_a_name_that_is_no_engine_is_refused_as_that():
+    with pytest.raises(Malformed, match="serving engine: found 'nosuch'"):
+        rates(replace(ORDER, service=replace(SERVICE, software="nosuch")))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ciyuan.basics.errors import Malformed
-from ciyuan.factory.front import Swept, sweep
+from ciyuan.factory.front import Software, Swept, sweep
 from ciyuan.factory.messages import Chip, Provenance
 from ciyuan.factory.model import Model, Precision
 from ciyuan.factory.plant import ServiceOrder
@@ -44,10 +44,15 @@ class Physics:
 
     def best(self, chip: Chip, service: ServiceOrder, precision: Precision, tokens_per_s_per_user_min: float, ttft_s_max: float,
              cap_w: float | None) -> Found | str:  # fmt: skip
-        """The best point that serves so fast, with a first token in time; where there is none, why."""
+        """The best point that serves so fast, with a first token in time; where there is none, why.
+
+        Raises Malformed for an unknown engine.
+        """
         model = self.facts.names.model(service.model)
+        calibration = shipped().fitted.calibration
+        engine = engine_of(service.software, service.version or "", chip, model, precision, calibration)
         try:
-            swept = self._sweep(chip, model, service, precision)
+            swept = self._sweep(chip, model, service, precision, engine)
         except Malformed as refused:
             return f"{refused.thing}: {refused.found}; expected {refused.expected}"
         wanted = tokens_per_s_per_user_min
@@ -63,18 +68,15 @@ class Physics:
         return f"no layout gives {tokens_per_s_per_user_min:g} tokens/s and a first token in time; the fastest {fastest:.0f}"
 
     def _sweep(
-        self, chip: Chip, model: Model, service: ServiceOrder, precision: Precision
+        self, chip: Chip, model: Model, service: ServiceOrder, precision: Precision, engine: Software
     ) -> tuple[Swept, ...]:
         key = (chip.code, service, precision)
         if key not in self._swept:
             shape = Shape(service.input_tokens, service.output_tokens, service.cached_share)
             fitted = shipped().fitted
-            software = engine_of(
-                service.software, service.version or "", chip, model, precision, fitted.calibration
-            )
-            swept = sweep(chip, model, precision, shape, software, fitted)
+            swept = sweep(chip, model, precision, shape, engine, fitted)
             if model.draft_layers:
-                swept += sweep(chip, model, precision, shape, software, fitted, speculative=True)
+                swept += sweep(chip, model, precision, shape, engine, fitted, speculative=True)
             self._swept[key] = swept
         return self._swept[key]
 
